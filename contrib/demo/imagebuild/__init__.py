@@ -1,0 +1,1 @@
+"""Builds the demo images; see `build`, the program beside this package."""

@@ -1,0 +1,1 @@
+"""ctrctl: the command a person types. Verb modules turn words into calls on the rooms below and decide nothing."""

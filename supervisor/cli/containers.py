@@ -1,0 +1,365 @@
+"""What state every container is in, read the cheapest way that is still the truth.
+
+Owns the join of three sources: systemd's unit list (one D-Bus call for all containers), the deployed files below
+/var/lib/ctr and /run, and the cgroup tree. Changes nothing, prints nothing. A file the caller may not read degrades the
+answer (``-`` for the image), it never fails it: systemd tells anyone which containers run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from enum import Enum
+
+from supervisor.errors import NotFoundError, UserError
+from supervisor.names import check_name, is_name, name_of_service, service_unit
+from supervisor.paths import Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from supervisor.systemd.manager import Manager, UnitStatus
+
+PATTERN = service_unit("*")
+
+#: Enough of a config.json to hold the command; the seccomp profile behind it is many times larger.
+_HEAD = 8192
+
+
+class Phase(Enum):
+    """Where a container is in its life; docker's words where docker has one."""
+
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    STOPPING = "stopping"
+    EXITED = "exited"
+    FAILED = "failed"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether processes of it may exist or are about to: what ``ps`` shows without ``-a``."""
+        return self not in (Phase.CREATED, Phase.EXITED, Phase.FAILED)
+
+
+class Exit:
+    """How the last run ended, as cleanup wrote it down (``last-exit``). *time* is seconds since the epoch."""
+
+    __slots__ = ("code", "invocation", "result", "status", "time")
+
+    def __init__(self, invocation: str, result: str, code: str, status: int, time: float) -> None:
+        self.invocation = invocation
+        self.result = result
+        self.code = code
+        self.status = status
+        self.time = time
+
+    @property
+    def number(self) -> int:
+        """The exit code a shell would report: the status, or 128 plus the signal."""
+        return self.status if self.code in ("exited", "") else 128 + self.status
+
+
+class Details:
+    """The deployed facts that ``ps`` shows. Empty members: not deployed, or not readable by this caller."""
+
+    __slots__ = ("command", "created", "image", "labels", "oneshot", "readable")
+
+    def __init__(
+        self,
+        *,
+        readable: bool = False,
+        image: str = "",
+        command: tuple[str, ...] = (),
+        labels: tuple[tuple[str, str], ...] = (),
+        oneshot: bool = False,
+        created: float | None = None,
+    ) -> None:
+        self.readable = readable
+        self.image = image
+        self.command = command
+        self.labels = labels
+        self.oneshot = oneshot
+        self.created = created
+
+
+class Listing:
+    """One container in a list: its phase, when it started, how it last ended, and its details."""
+
+    __slots__ = ("details", "exit", "name", "phase", "started")
+
+    def __init__(self, name: str, phase: Phase, started: float | None, exit: Exit | None, details: Details) -> None:
+        self.name = name
+        self.phase = phase
+        self.started = started
+        self.exit = exit
+        self.details = details
+
+
+def phase(active: str, sub: str, *, frozen: bool = False, oneshot: bool = False, exit: Exit | None = None) -> Phase:
+    """The phase behind a service's ActiveState and SubState (``systemctl --state=help``); pure.
+
+    A oneshot container is 'activating' for as long as it works, so that is what running means for it.
+    """
+    if active in ("active", "reloading", "refreshing"):
+        now = Phase.EXITED if sub == "exited" else Phase.RUNNING
+    elif active == "activating":
+        working = Phase.RUNNING if oneshot and sub == "start" else Phase.STARTING
+        now = Phase.RESTARTING if "auto-restart" in sub else working
+    elif active == "deactivating":
+        now = Phase.STOPPING
+    elif exit and exit.code and exit.result not in ("protocol", "resources"):
+        now = Phase.EXITED
+    else:
+        now = Phase.FAILED if active == "failed" else Phase.CREATED
+    return Phase.PAUSED if frozen and now is Phase.RUNNING else now
+
+
+def listings(manager: Manager, layout: Layout, *, everything: bool, details: bool = True) -> tuple[Listing, ...]:
+    """Containers by name: those that are up, or with *everything* all that are deployed.
+
+    Costs one D-Bus call, and per container a few file reads (*details* off: none of spec and command).
+    """
+    units = {name: unit for unit in manager.units(PATTERN) if (name := name_of_service(unit.name))}
+    names = {name for name, unit in units.items() if unit.active not in ("inactive", "failed")}
+    if everything:
+        # A name systemd still remembers after its container was removed is not a container.
+        names |= deployed(layout)
+    scopes = scope_directories(layout) if names & set(units) else {}
+    return tuple(
+        item
+        for name in sorted(names)
+        if (item := _listing(name, units.get(name), scopes.get(name), layout, details)).phase.is_up or everything
+    )
+
+
+def _listing(name: str, unit: UnitStatus | None, scope: str | None, layout: Layout, details: bool) -> Listing:
+    active, sub = (unit.active, unit.sub) if unit else ("inactive", "dead")
+    info = (read_details(name, layout) or described(unit)) if details else Details()
+    frozen = scope is not None and is_frozen(scope)
+    now = phase(active, sub, frozen=frozen, oneshot=info.oneshot)
+    if now in (Phase.RUNNING, Phase.PAUSED):
+        return Listing(name, now, started_at(name, layout), None, info)
+    # A oneshot that ended well stays active, and nothing is cleaned up or written down yet.
+    ended_well = (active, sub) == ("active", "exited")
+    last = Exit("", "success", "exited", 0, 0.0) if ended_well else read_exit(name, layout)
+    return Listing(name, phase(active, sub, frozen=frozen, oneshot=info.oneshot, exit=last), None, last, info)
+
+
+def deployed(layout: Layout) -> set[str]:
+    """Names of all deployed containers.
+
+    Where /var/lib/ctr is not readable, the drop-ins tell: systemd's own directory is everyone's to read.
+    """
+    try:
+        return {name for name in os.listdir(layout.containers) if is_name(name)}
+    except FileNotFoundError:
+        return set()
+    except PermissionError:
+        pass
+    try:
+        entries = os.listdir(layout.units)
+    except OSError:
+        return set()
+    units = (entry.removesuffix(".d") for entry in entries if entry.endswith(".service.d"))
+    return {name for unit in units if (name := name_of_service(unit))}
+
+
+def is_deployed(name: str, layout: Layout) -> bool:
+    """Whether the container *name* exists, running or not."""
+    return os.path.isdir(layout.container(name)) or os.path.isdir(f"{layout.units}/{service_unit(name)}.d")
+
+
+def check_deployed(names: Iterable[str], layout: Layout) -> None:
+    """Raise `NotFoundError` for the first of *names* that is no container, with the names that come near."""
+    for name in names:
+        check_name(name)
+        if not is_deployed(name, layout):
+            raise NotFoundError(f"no container '{name}'; {suggestion(name, deployed(layout))}")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to do about an unknown *name*: the nearest known ones, or where to look."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, sorted(known), n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "'ctrctl ps -a' lists all"
+
+
+def read_exit(name: str, layout: Layout) -> Exit | None:
+    """How the last run ended; None when there was none, or its record is not for us to read."""
+    raw = read_json(f"{layout.container(name)}/last-exit")
+    if not raw:
+        return None
+    return Exit(
+        str(raw.get("invocation", "")),
+        str(raw.get("result", "")),
+        str(raw.get("code", "")),
+        int(raw.get("status", 0)),
+        float(raw.get("time", 0.0)),
+    )
+
+
+def described(unit: UnitStatus | None) -> Details:
+    """What the unit's description, which everyone may read, tells: 'Container NAME (IMAGE)' (`render.dropins`)."""
+    words = unit.description.split(" ", 2) if unit else []
+    if len(words) == 3 and words[0] == "Container" and words[2].startswith("(") and words[2].endswith(")"):
+        return Details(image=words[2][1:-1])
+    return Details()
+
+
+def read_details(name: str, layout: Layout) -> Details | None:
+    """Image, command and labels from the deployed spec; None when it is not for us to read.
+
+    The codec is not used: its imports cost more than all of ps.
+    """
+    path = f"{layout.container(name)}/spec.json"
+    spec = read_json(path)
+    if spec is None:
+        return None
+    try:
+        created = os.stat(path).st_mtime
+    except OSError:
+        created = None
+    command = spec.get("command")
+    entrypoint = spec.get("entrypoint")
+    if entrypoint is None or (command is None and not entrypoint):
+        words = deployed_command(f"{layout.container(name)}/config.json", init=bool(spec.get("run_init")))
+    else:
+        words = (*entrypoint, *(command or ()))
+    return Details(
+        readable=True,
+        image=spec.get("image") or spec.get("rootfs") or "",
+        command=words,
+        labels=tuple((key, value) for key, value in spec.get("labels", ())),
+        oneshot=spec.get("oneshot", False),
+        created=created,
+    )
+
+
+def deployed_command(path: str, *, init: bool = False) -> tuple[str, ...]:
+    """``process.args`` of the OCI configuration at *path*: what runs when the image has a say in the command.
+
+    Finds the member (render writes it near the start) instead of parsing the document: with the seccomp profile in it,
+    parsing 100 of them would take longer than the rest of ``ps``. A key's quotes cannot occur unescaped inside a JSON
+    string. With *init*, the words up to ``--`` are ours.
+    """
+    words = _arguments(read_text(path, _HEAD)) or _arguments(read_text(path))
+    if init and "--" in words:
+        words = words[words.index("--") + 1 :]
+    return words
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    """The first member "args" after "process" in the beginning of a document; empty when it is not all there."""
+    from json import JSONDecoder
+
+    process = text.find('"process":')
+    start = text.find('"args":', process)
+    if process < 0 or start < 0:
+        return ()
+    try:
+        return tuple(JSONDecoder().raw_decode(text, text.index("[", start))[0])
+    except ValueError:
+        return ()
+
+
+def started_at(name: str, layout: Layout) -> float | None:
+    """When the current run began, in seconds since the epoch.
+
+    systemd makes the link /run/systemd/units/invocation:UNIT anew with every invocation (journald reads it), so its
+    time is the run's; the property ActiveEnterTimestamp says the same, but costs a round trip for every container.
+    """
+    try:
+        return os.lstat(_invocation_link(name, layout)).st_mtime
+    except OSError:
+        return None
+
+
+def invocation_of(name: str, layout: Layout) -> str:
+    """The invocation ID (32 hex digits) of the current run, empty when systemd has no run of it in mind."""
+    try:
+        return os.readlink(_invocation_link(name, layout))
+    except OSError:
+        return ""
+
+
+def _invocation_link(name: str, layout: Layout) -> str:
+    return f"{layout.root}/run/systemd/units/invocation:{service_unit(name)}"
+
+
+def scope_directories(layout: Layout) -> dict[str, str]:
+    """Container name to the cgroup directory of its scope, for every scope of ours on the host; walks slices only."""
+    found: dict[str, str] = {}
+    waiting = [f"{layout.root}/sys/fs/cgroup"]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".slice"):
+                        waiting.append(entry.path)
+                    elif entry.name.startswith("ctr-") and entry.name.endswith(".scope"):
+                        found[entry.name[len("ctr-") : -len(".scope")]] = entry.path
+        except OSError:
+            continue
+    return found
+
+
+def is_frozen(scope: str) -> bool:
+    """Whether the cgroup at *scope* is frozen (cgroup.freeze, cgroups(7)): paused."""
+    return read_text(f"{scope}/cgroup.freeze", 1) == "1"
+
+
+def signal_number(text: str) -> int:
+    """The number of the signal 'KILL', 'SIGKILL', 'kill' or '9'. Raises `UserError`."""
+    import signal
+
+    if text.isdigit() and 0 < int(text) < signal.NSIG:
+        return int(text)
+    name = text.upper().removeprefix("SIG")
+    number = getattr(signal, f"SIG{name}", None)
+    if not isinstance(number, signal.Signals):
+        raise UserError(f"signal '{text}': no such signal; use a name such as TERM, or a number")
+    return int(number)
+
+
+def signal_name(number: int) -> str:
+    """'SIGKILL' for 9; the number itself where it has no name."""
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """The object in the file at *path*; None when it is missing, not ours to read, or no JSON object."""
+    import json
+
+    try:
+        value = json.loads(read_text(path))
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_text(path: str, size: int = 0) -> str:
+    """The first *size* bytes of the file at *path* as text, or all of it; empty when it cannot be read.
+
+    Three system calls; `open` makes eight, and ps reads three files for every container.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        data = os.read(file, size or os.fstat(file).st_size)
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,195 @@
+"""One more process in a running container, from fork to exit status.
+
+The process is in the container's control group from its first instruction: the runtime is executed by a child that
+waits on a pipe until it has been moved there. The runtime leaves as soon as the process runs; as nearest subreaper
+(prctl(2)) we then are its parent, so its exit status, its signals and its terminal's size are ours to deal with, the
+same way with crun and runc. Knows nothing of options.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import tempfile
+from contextlib import ExitStack
+from typing import Any, NoReturn
+
+from supervisor.cli.attach import lend
+from supervisor.cli.terminal import Pump, Signals, raw
+from supervisor.errors import HostError
+from supervisor.paths import Layout
+from supervisor.runtime import argv, failure
+
+_CGROUPS = "/sys/fs/cgroup"
+_FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_PR_SET_CHILD_SUBREAPER = 36
+_LONGEST_LOG = 1 << 16
+
+
+class RefusedError(HostError):
+    """The runtime did not start the process; the message is its own."""
+
+
+class Execution:
+    """A process to be; a context manager.
+
+    *document*: its OCI process object. *interactive*: it gets our stdin, else none. *quiet*: it gets none of our
+    streams and is not waited for.
+    """
+
+    def __init__(self, document: dict[str, Any], *, interactive: bool, quiet: bool, layout: Layout) -> None:
+        self._document = document
+        self._interactive = interactive
+        self._quiet = quiet
+        self._layout = layout
+        self._stack = ExitStack()
+        self._pid = 0
+        self._ended = False
+        self._pump: Pump | None = None
+
+    def __enter__(self) -> Execution:
+        # /run: only root comes here, and the path is short enough for a socket.
+        self._places = self._stack.enter_context(tempfile.TemporaryDirectory(dir=self._layout.runtime, prefix="exec-"))
+        self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        self._signals = self._stack.enter_context(Signals((*_FORWARDED, signal.SIGWINCH)))
+        self._selector.register(self._signals, selectors.EVENT_READ, self._signalled)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, name: str, runtime: str, init: int) -> None:
+        """Run it in container *name*, whose init is the process *init*. Raises `RefusedError`, `HostError`."""
+        console = f"{self._places}/console.sock" if self._document.get("terminal") else ""
+        if console:
+            self._listen(console)
+        with open(f"{self._places}/process.json", "x", encoding="utf-8") as file:
+            json.dump(self._document, file)
+        command = argv.exec_(
+            runtime,
+            self._layout.runtime_state(runtime),
+            name,
+            f"{self._places}/process.json",
+            f"{self._places}/pid",
+            console,
+            log=f"{self._places}/log",
+        )
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if self._wait_for(self._spawn(command, init)):
+            raise RefusedError(self._said() or f"{runtime} exec failed")
+        with open(f"{self._places}/pid", encoding="ascii") as file:
+            self._pid = int(file.read())
+
+    def wait(self) -> int:
+        """Pass signals and the terminal on until it ends; its exit status, or 128 + signal."""
+        status = self._wait_for(self._pid)
+        if self._pump:
+            self._pump.drain()
+        return status
+
+    def _wait_for(self, pid: int) -> int:
+        self._pid = pid
+        self._ended = False
+        handle = os.pidfd_open(pid)
+        self._selector.register(handle, selectors.EVENT_READ, self._end)
+        try:
+            while not self._ended:
+                for key, _ in self._selector.select():
+                    key.data()
+        finally:
+            self._selector.unregister(handle)
+            os.close(handle)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return status if status >= 0 else 128 - status
+
+    def _end(self) -> None:
+        self._ended = True
+
+    def _signalled(self) -> None:
+        for number in self._signals.take():
+            if number != signal.SIGWINCH:
+                os.kill(self._pid, number)
+            elif self._pump:
+                self._pump.resize()
+
+    def _listen(self, path: str) -> None:
+        listener = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        listener.bind(path)
+        listener.listen(1)
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._connect_terminal(listener))
+
+    def _connect_terminal(self, listener: socket.socket) -> None:
+        self._selector.unregister(listener)
+        connection, _ = listener.accept()
+        with connection:
+            _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+        if not descriptors:
+            return  # the runtime failed, and says so in its log
+        keys = 0 if self._interactive else None
+        if keys is not None:
+            self._stack.enter_context(raw(keys))
+        self._pump = Pump(self._selector, keys, 1, descriptors[0])
+        self._stack.callback(self._pump.close)
+
+    def _spawn(self, command: tuple[str, ...], init: int) -> int:
+        """Fork a child that executes *command* once it is in the control group of *init*; its PID."""
+        go_reader, go_writer = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(go_writer)
+            self._become_runtime(command, go_reader)
+        os.close(go_reader)
+        try:
+            join_cgroup(pid, init)
+            os.write(go_writer, b"g")
+        except OSError as error:
+            raise HostError(f"exec: the container's control group cannot be joined: {error}") from error
+        finally:
+            os.close(go_writer)
+        return pid
+
+    def _become_runtime(self, command: tuple[str, ...], go: int) -> NoReturn:
+        try:
+            # Out of our process group: Ctrl-C is for us to pass on, once.
+            os.setsid()
+            null = os.open(os.devnull, os.O_RDWR)
+            if not self._document.get("terminal"):
+                for fd, lent in enumerate(lend(self._interactive)):
+                    os.dup2(lent, fd)
+            for fd in self._unwanted_streams():
+                os.dup2(null, fd)
+            if os.read(go, 1):
+                os.execvpe(command[0], command, {"PATH": os.environ.get("PATH", os.defpath)})
+        except OSError as error:
+            os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        finally:
+            os._exit(failure.FAILED)
+
+    def _unwanted_streams(self) -> tuple[int, ...]:
+        if self._quiet or self._document.get("terminal"):
+            return (0, 1, 2)
+        return () if self._interactive else (0,)
+
+    def _said(self) -> str:
+        try:
+            with open(f"{self._places}/log", encoding="utf-8", errors="replace") as file:
+                return failure.message(file.read(_LONGEST_LOG))
+        except FileNotFoundError:
+            return ""
+
+
+def join_cgroup(pid: int, init: int) -> None:
+    """Move *pid* to the control group of *init*: the scope's, or one below it that the container's program made.
+
+    Written by us rather than by systemd (AttachProcessesToUnit), which knows the scope's own group only: it can hold no
+    process once the container has enabled controllers below it (cgroups(7)). The scope is delegated, so this part of
+    the tree is ours.
+    """
+    with open(f"/proc/{init}/cgroup", encoding="utf-8") as file:
+        path = next(line.rstrip("\n")[3:] for line in file if line.startswith("0::"))
+    with open(f"{_CGROUPS}{path}/cgroup.procs", "w", encoding="ascii") as file:
+        file.write(str(pid))

@@ -1,0 +1,285 @@
+"""``ctrctl start|stop|restart|kill|pause|unpause|wait|rm``: verbs that are systemd jobs, signals and states.
+
+All names are checked first, then all jobs are queued, then all are waited for. Owns no state: what happened is read
+back from systemd. Removing is `supervisor.deploy`'s work.
+"""
+
+from __future__ import annotations
+
+from supervisor.cli.containers import (
+    PATTERN,
+    check_deployed,
+    invocation_of,
+    is_frozen,
+    phase,
+    read_exit,
+    scope_directories,
+    signal_number,
+)
+from supervisor.errors import CtrError, HostError, UserError
+from supervisor.names import scope_unit, service_unit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from supervisor.cli.console import Console
+    from supervisor.systemd.manager import Job, Manager, UnitStatus
+
+_FAILED = 125
+
+EXAMPLES = {
+    "start": ("ctrctl start web", "ctrctl start db cache web        all at once"),
+    "stop": (
+        "ctrctl stop web",
+        "ctrctl stop -t 60 db             SIGKILL after 60 seconds instead of its own StopTimeout=",
+        "systemctl stop ctr@db            the same, and what requires db stops as well",
+    ),
+    "restart": ("ctrctl restart web", "ctrctl restart -t 0 web          without waiting for it to stop by itself"),
+    "kill": (
+        "ctrctl kill -s HUP web           reload, for many programs",
+        "ctrctl kill web                  SIGKILL; systemd then applies the container's Restart=",
+    ),
+    "pause": ("ctrctl pause web", "ctrctl ps --filter status=paused"),
+    "unpause": ("ctrctl unpause web",),
+    "wait": ("ctrctl wait job                  prints 0 when job has ended well", "ctrctl wait job1 job2 | sort -u"),
+    "rm": (
+        "ctrctl rm web                    a stopped container and its writable layer",
+        "ctrctl rm -f web                 also when it runs",
+        "ctrctl rm -f -v web              with its anonymous volumes",
+    ),
+}
+
+_TIMEOUT_HELP = "seconds until SIGKILL, instead of the container's own stop timeout; -1: never"
+
+#: systemd takes no "never" in EXTEND_TIMEOUT_USEC; ten years will do.
+_NEVER_SECONDS = 10 * 365 * 86400.0
+
+#: How long a stop job may take to have begun: a message that extends it is only heard while the unit is stopping.
+_BEGUN_SECONDS = 0.2
+
+
+def configure(verb: str, parser: argparse.ArgumentParser) -> None:
+    """Options of each verb."""
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a container's name")
+    if verb in ("stop", "restart"):
+        parser.add_argument("-t", "--time", "--timeout", type=float, dest="time", metavar="SECONDS", help=_TIMEOUT_HELP)
+    elif verb == "kill":
+        parser.add_argument("-s", "--signal", default="KILL", help="name or number (default: KILL)")
+    elif verb == "rm":
+        parser.add_argument("-f", "--force", action="store_true", help="stop it first if it runs")
+        parser.add_argument("-v", "--volumes", action="store_true", help="with its anonymous volumes; named ones stay")
+        # For ctr-remove@.service: what `run --rm --detach` asked for, if it still holds.
+        from argparse import SUPPRESS
+
+        parser.add_argument("--ended", action="store_true", help=SUPPRESS)
+
+
+def run(verb: str, args: argparse.Namespace, console: Console) -> int:
+    """Do *verb* to every name; prints each name that it was done to."""
+    names = tuple(dict.fromkeys(args.names))
+    if verb == "rm":
+        return _remove(names, args, console)
+    check_deployed(names, console.layout)
+    from supervisor.systemd.manager import Manager
+
+    with Manager.open() as manager:
+        if verb in ("start", "stop", "restart"):
+            return _jobs(manager, verb, names, getattr(args, "time", None), console)
+        if verb == "wait":
+            return _wait(manager, names, console)
+        return _each(manager, names, _step(manager, verb, args), console)
+
+
+def _jobs(manager: Manager, verb: str, names: Sequence[str], seconds: float | None, console: Console) -> int:
+    """Queue *verb* for all *names*, wait for all, explain what failed."""
+    before = _states(manager)
+    if verb == "stop":
+        # As Compose users expect: what depends on it is left alone (DESIGN section 3).
+        mode = "ignore-dependencies"
+    else:
+        mode = "replace"
+        for name in names:
+            # A person who types start means it: the limit on automatic restarts is not for them.
+            if name in before and before[name].active == "failed":
+                manager.reset_failed(service_unit(name))
+    if verb != "start":
+        _thaw(manager, names, console)
+    mains = _main_processes(manager, names) if seconds is not None else {}
+    jobs = [manager.enqueue(verb, service_unit(name), mode) for name in names]
+    try:
+        results = _with_timeout(manager, jobs, mains, seconds) if seconds is not None else manager.wait(jobs)
+    except KeyboardInterrupt:
+        console.note(f"the {verb} goes on; 'systemctl list-jobs' shows it")
+        raise
+    return _results(manager, verb, names, results, console)
+
+
+def _results(manager: Manager, verb: str, names: Sequence[str], results: dict[str, str], console: Console) -> int:
+    code = 0
+    for name in names:
+        result = results[service_unit(name)]
+        if result == "done":
+            console.line(name)
+            continue
+        from supervisor.cli.failure import explain
+
+        code = _FAILED
+        failure = explain(manager, name, verb, result)
+        console.error(f"{name}: {verb} failed: {failure.reason}")
+        for line in failure.lines:
+            console.note(f"  {line}")
+        if failure.lines:
+            console.note(f"more: journalctl -u {service_unit(name)}")
+    return code
+
+
+def _with_timeout(manager: Manager, jobs: Sequence[Job], mains: dict[str, int], seconds: float) -> dict[str, str]:
+    """Wait for *jobs*, SIGKILL the main process of what has not stopped after *seconds*, wait for the rest."""
+    limit = _NEVER_SECONDS if seconds < 0 else seconds
+    results = manager.wait(jobs, timeout=min(_BEGUN_SECONDS, limit))
+    left = [job for job in jobs if job.unit not in results]
+    if left and limit > _BEGUN_SECONDS:
+        for job in left:
+            _extend(mains.get(job.unit, 0), limit)
+        results |= manager.wait(left, timeout=limit - _BEGUN_SECONDS)
+        left = [job for job in left if job.unit not in results]
+    for job in left:
+        main = mains.get(job.unit, 0)
+        # Of a restart, the process that is there now may be the new one.
+        if main and manager.properties(job.unit, "Service", "MainPID")["MainPID"] == main:
+            manager.kill(job.unit, "main", signal_number("KILL"))
+    return results | manager.wait(left)
+
+
+def _extend(main: int, seconds: float) -> None:
+    """Give the stopping unit whose main process is *main* at least *seconds* more, as the process could ask itself.
+
+    EXTEND_TIMEOUT_USEC= of sd_notify(3); root may speak for another process (SCM_CREDENTIALS, unix(7)), as
+    ``systemd-notify --pid=`` does. A margin, so that ours is the SIGKILL that comes on time.
+    """
+    import socket
+    import struct
+
+    if not main:
+        return
+    credentials = struct.pack("iII", main, 0, 0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendmsg(
+            [f"EXTEND_TIMEOUT_USEC={int((seconds + 5) * 1e6)}".encode()],
+            [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)],
+            0,
+            "/run/systemd/notify",
+        )
+
+
+def _main_processes(manager: Manager, names: Sequence[str]) -> dict[str, int]:
+    units = [service_unit(name) for name in names]
+    return {unit: manager.properties(unit, "Service", "MainPID")["MainPID"] for unit in units}
+
+
+def _thaw(manager: Manager, names: Sequence[str], console: Console) -> None:
+    """A frozen process does not get the stop signal: let it go on first."""
+    scopes = scope_directories(console.layout)
+    for name in names:
+        if name in scopes and is_frozen(scopes[name]):
+            manager.thaw(scope_unit(name))
+
+
+def _states(manager: Manager) -> dict[str, UnitStatus]:
+    prefix, suffix = PATTERN.split("*")
+    return {unit.name[len(prefix) : -len(suffix)]: unit for unit in manager.units(PATTERN)}
+
+
+def _step(manager: Manager, verb: str, args: argparse.Namespace) -> Callable[[str], None]:
+    if verb == "kill":
+        number = signal_number(args.signal)
+        return lambda name: manager.kill(service_unit(name), "main", number)
+    return lambda name: (manager.freeze if verb == "pause" else manager.thaw)(scope_unit(name))
+
+
+def _each(manager: Manager, names: Sequence[str], step: Callable[[str], None], console: Console) -> int:
+    """Do *step* to every container that is up; the others are errors, said after all were tried."""
+    states = _states(manager)
+    errors: list[CtrError] = []
+    for name in names:
+        unit = states.get(name)
+        if unit is None or not phase(unit.active, unit.sub).is_up:
+            errors.append(UserError(f"{name}: not running; start it with 'ctrctl start {name}'"))
+            continue
+        try:
+            step(name)
+            console.line(name)
+        except CtrError as error:
+            failed = HostError(f"{name}: {error}")
+            failed.__cause__ = error
+            errors.append(failed)
+    return _say(errors, console)
+
+
+def _wait(manager: Manager, names: Sequence[str], console: Console) -> int:
+    """Print, in the order of *names*, the exit code of each run that is under way, or else of the last one."""
+    for name in names:
+        manager.watch(service_unit(name))
+    runs = [(name, invocation_of(name, console.layout)) for name in names]
+    for name, invocation in runs:
+        while (code := exit_code(manager, name, invocation, console)) is None:
+            manager.next_signal(60.0)
+        console.line(str(code))
+        console.stdout.flush()
+    return 0
+
+
+def exit_code(manager: Manager, name: str, invocation: str, console: Console) -> int | None:
+    """The exit code of run *invocation* of *name*, None while it goes on. Raises `UserError` if it never ran."""
+    unit = service_unit(name)
+    states = manager.units(unit)
+    active, sub = (states[0].active, states[0].sub) if states else ("inactive", "dead")
+    if (active, sub) == ("active", "exited"):
+        return 0
+    last = read_exit(name, console.layout)
+    # With Restart= the next run may be up before we look: its own end is on record all the same.
+    ended = last is not None and last.invocation == invocation and active not in ("active", "deactivating")
+    if last and (ended or active in ("inactive", "failed") or "auto-restart" in sub):
+        return last.number
+    if active in ("inactive", "failed"):
+        state = manager.properties(unit, "Service", "ExecMainCode", "ExecMainStatus")
+        if not state["ExecMainCode"]:
+            raise UserError(f"{name}: has never run, so there is nothing to wait for; start it first")
+        status = int(state["ExecMainStatus"])
+        return status if state["ExecMainCode"] == 1 else 128 + status
+    return None
+
+
+def _remove(names: Sequence[str], args: argparse.Namespace, console: Console) -> int:
+    console.need_root("rm")
+    if not args.ended:
+        check_deployed(names, console.layout)
+    from supervisor.deploy.deploy import Deployment
+    from supervisor.images.store import Store
+    from supervisor.systemd.manager import Manager
+
+    errors: list[CtrError] = []
+    with Manager.open() as manager:
+        deployment = Deployment(console.layout, Store(console.layout), manager)
+        for name in names:
+            try:
+                if args.ended:
+                    deployment.remove_ended(name)
+                else:
+                    deployment.remove(name, force=args.force, volumes=args.volumes)
+                    console.line(name)
+            except CtrError as error:
+                errors.append(error)
+    return _say(errors, console)
+
+
+def _say(errors: Sequence[CtrError], console: Console) -> int:
+    if not errors:
+        return 0
+    from supervisor.cli.failure import sentence
+
+    for error in errors:
+        console.error(sentence(error))
+    return _FAILED

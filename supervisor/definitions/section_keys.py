@@ -1,0 +1,181 @@
+"""Which keys of [Unit] and [Service] go through to systemd, and why others cannot. Data only; `sections` applies it.
+
+Everything a person may write there is named in one of these tables, so that a misspelt key is an error with a line
+number instead of a message in the journal that nobody reads. Sources: systemd.unit(5), systemd.service(5),
+systemd.exec(5), systemd.kill(5), systemd.resource-control(5) of systemd 257.
+"""
+
+from __future__ import annotations
+
+from supervisor.definitions.values import words
+
+#: [Unit] keys that hold unit names; a name like ``db.container`` in them becomes the unit of that definition.
+DEPENDENCIES = words(
+    """After Before BindsTo Conflicts OnFailure OnSuccess PartOf PropagatesReloadTo PropagatesStopTo
+    ReloadPropagatedFrom Requires Requisite StopPropagatedFrom Upholds Wants"""
+)
+
+_CONDITIONS = words(
+    """ACPower Architecture CPUFeature CPUPressure CPUs Capability ControlGroupController Credential DirectoryNotEmpty
+    Environment FileIsExecutable FileNotEmpty Firmware FirstBoot Group Host IOPressure KernelCommandLine KernelVersion
+    Memory MemoryPressure NeedsUpdate OSRelease PathExists PathExistsGlob PathIsDirectory PathIsEncrypted
+    PathIsMountPoint PathIsReadWrite PathIsSymbolicLink Security User Version Virtualization"""
+)
+
+UNIT = (
+    DEPENDENCIES
+    | words(
+        """AllowIsolate CollectMode DefaultDependencies Description Documentation FailureAction FailureActionExitStatus
+        IgnoreOnIsolate JobRunningTimeoutSec JobTimeoutAction JobTimeoutRebootArgument JobTimeoutSec OnFailureJobMode
+        OnSuccessJobMode RebootArgument RefuseManualStart RefuseManualStop RequiresMountsFor StartLimitAction
+        StartLimitBurst StartLimitIntervalSec StopWhenUnneeded SuccessAction SuccessActionExitStatus
+        SurviveFinalKillSignal WantsMountsFor"""
+    )
+    | frozenset(f"{kind}{name}" for kind in ("Condition", "Assert") for name in _CONDITIONS)
+)
+
+#: [Service] keys that go through as they are, beside those of `supervisor.definitions.resources`.
+SERVICE = words(
+    """ExecCondition ExecStartPost ExecStartPre Restart RestartForceExitStatus RestartMaxDelaySec RestartMode
+    RestartPreventExitStatus RestartSec RestartSteps RuntimeMaxSec RuntimeRandomizedExtraSec Slice SuccessExitStatus
+    SyslogIdentifier TimeoutAbortSec TimeoutSec TimeoutStartFailureMode TimeoutStartSec TimeoutStopFailureMode
+    TimeoutStopSec"""
+)
+
+#: Keys whose value is a time span, which systemd would ignore when it cannot read it.
+SPANS = words(
+    """JobRunningTimeoutSec JobTimeoutSec RestartMaxDelaySec RestartSec RuntimeMaxSec RuntimeRandomizedExtraSec
+    StartLimitIntervalSec TimeoutAbortSec TimeoutSec TimeoutStartSec TimeoutStopSec"""
+)
+
+#: The systemd version that first knew a key.
+SINCE = {
+    "RestartMaxDelaySec": 254,
+    "RestartMode": 254,
+    "RestartSteps": 254,
+    "SurviveFinalKillSignal": 255,
+    "WantsMountsFor": 256,
+}
+
+#: Values that say what is so anyway; the line is dropped, so that files written for podman need no change.
+ALREADY_SO = {"NotifyAccess": "all", "KillMode": "mixed", "Delegate": "yes"}
+
+_HAND_OVER = "would break the way ctr hands the container over to systemd"
+_LAUNCHER = "would apply to the program that starts the container, not to the container"
+
+
+def _each(names: str, reason: str) -> dict[str, str]:
+    return dict.fromkeys(words(names), reason)
+
+
+#: [Service] keys that are refused, and why; `sections` puts the key's name before it.
+SERVICE_REFUSED = {
+    **_each("ExecStart", f"{_HAND_OVER}; write the command as Exec= in [Container]"),
+    **_each("ExecStop", f"{_HAND_OVER}; write StopSignal= in [Container], and let the program clean up on it"),
+    **_each("ExecReload ReloadSignal", f"{_HAND_OVER}; send the signal with 'ctrctl kill --signal'"),
+    **_each("ExecStopPost", f"{_HAND_OVER}; start a unit of yours with OnSuccess= or OnFailure= in [Unit]"),
+    **_each("Type", f"{_HAND_OVER}; write Type=oneshot for a job that ends, else remove the line"),
+    **_each(
+        "NotifyAccess KillMode PIDFile GuessMainPID BusName ExitType Delegate DelegateSubgroup",
+        f"{_HAND_OVER}; remove the line",
+    ),
+    **_each("KillSignal RestartKillSignal", f"{_HAND_OVER}; write StopSignal= in [Container]"),
+    **_each(
+        "FinalKillSignal SendSIGHUP SendSIGKILL WatchdogSignal",
+        f"{_HAND_OVER}; what has not stopped after StopTimeout= gets SIGKILL",
+    ),
+    **_each(
+        "WatchdogSec", "is not supported: the container cannot reach systemd's notification socket; remove the line"
+    ),
+    **_each(
+        "Sockets FileDescriptorStoreMax FileDescriptorStorePreserve OpenFile USBFunctionDescriptors "
+        "USBFunctionStrings NonBlocking",
+        "is not supported yet: no file descriptor is passed into the container; remove the line",
+    ),
+    **_each("User", f"{_LAUNCHER}, and that has to be root; write User= in [Container]"),
+    **_each("Group", f"{_LAUNCHER}, and that has to be root; write User= and Group= in [Container]"),
+    **_each("SupplementaryGroups", f"{_LAUNCHER}; write GroupAdd= in [Container]"),
+    **_each("DynamicUser PAMName SetLoginEnvironment", f"{_LAUNCHER}; write User= in [Container]"),
+    **_each("WorkingDirectory", f"{_LAUNCHER}; write WorkingDir= in [Container]"),
+    **_each("Environment PassEnvironment UnsetEnvironment", f"{_LAUNCHER}; write Environment= in [Container]"),
+    **_each("EnvironmentFile", f"{_LAUNCHER}; write EnvironmentFile= in [Container]"),
+    **_each(
+        "LoadCredential LoadCredentialEncrypted SetCredential SetCredentialEncrypted ImportCredential",
+        f"{_LAUNCHER}; mount a file: Volume=FILE:/run/secrets/NAME:ro in [Container]",
+    ),
+    **_each(
+        """RootDirectory RootImage RootImageOptions RootEphemeral RootHash RootHashSignature RootVerity RootImagePolicy
+        MountImagePolicy ExtensionImagePolicy MountImages ExtensionImages ExtensionDirectories
+        RootDirectoryStartOnly""",
+        f"{_LAUNCHER}; write Rootfs= in [Container]",
+    ),
+    **_each(
+        """StandardInput StandardOutput StandardError StandardInputText StandardInputData TTYPath TTYReset TTYVHangup
+        TTYVTDisallocate TTYRows TTYColumns""",
+        f"{_LAUNCHER}; write LogDriver= in [Container]",
+    ),
+    **_each(
+        """LogExtraFields LogFilterPatterns LogLevelMax LogNamespace LogRateLimitBurst LogRateLimitIntervalSec
+        SyslogFacility SyslogLevel SyslogLevelPrefix""",
+        f"{_LAUNCHER}, whose output is not the container's; remove the line",
+    ),
+    **_each(
+        """LimitAS LimitCORE LimitCPU LimitDATA LimitFSIZE LimitLOCKS LimitMEMLOCK LimitMSGQUEUE LimitNICE LimitNOFILE
+        LimitNPROC LimitRSS LimitRTPRIO LimitRTTIME LimitSIGPENDING LimitSTACK""",
+        f"{_LAUNCHER}; write Ulimit= in [Container]",
+    ),
+    **_each("CapabilityBoundingSet AmbientCapabilities", f"{_LAUNCHER}; write DropCapability= in [Container]"),
+    **_each("NoNewPrivileges SecureBits RestrictSUIDSGID", f"{_LAUNCHER}; write NoNewPrivileges= in [Container]"),
+    **_each(
+        "BindPaths BindReadOnlyPaths ReadOnlyPaths ReadWritePaths InaccessiblePaths ExecPaths NoExecPaths",
+        f"{_LAUNCHER}; write Volume= in [Container]",
+    ),
+    **_each("TemporaryFileSystem PrivateTmp", f"{_LAUNCHER}; write Tmpfs= in [Container]"),
+    **_each("ProtectSystem ProtectHome", f"{_LAUNCHER}; write ReadOnly=yes in [Container]"),
+    **_each(
+        "PrivateNetwork NetworkNamespacePath RestrictAddressFamilies",
+        f"{_LAUNCHER}; write Network=none in [Container]",
+    ),
+    **_each("DeviceAllow DevicePolicy PrivateDevices", f"{_LAUNCHER}; write AddDevice= in [Container]"),
+    **_each(
+        """AppArmorProfile BindLogSockets IPCNamespacePath KeyringMode LockPersonality MemoryDenyWriteExecute
+        MountAPIVFS MountFlags PrivateIPC PrivateMounts PrivatePIDs PrivateUsers ProcSubset ProtectClock
+        ProtectControlGroups ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc
+        RemoveIPC RestrictFileSystems RestrictNamespaces RestrictRealtime SELinuxContext SmackProcessLabel
+        SystemCallArchitectures SystemCallErrorNumber SystemCallFilter SystemCallLog""",
+        "would sandbox the program that starts the container, and break it or leak into the container; "
+        "harden with DropCapability=, ReadOnly= and NoNewPrivileges= in [Container]",
+    ),
+    **_each(
+        """CacheDirectory CacheDirectoryMode ConfigurationDirectory ConfigurationDirectoryMode LogsDirectory
+        LogsDirectoryMode RuntimeDirectory RuntimeDirectoryMode RuntimeDirectoryPreserve StateDirectory
+        StateDirectoryMode TimeoutCleanSec""",
+        f"{_LAUNCHER}; write Volume=NAME:/path in [Container], and the volume is made when missing",
+    ),
+    **_each(
+        """CPUAffinity CPUSchedulingPolicy CPUSchedulingPriority CPUSchedulingResetOnFork CoredumpFilter
+        ExecSearchPath IOSchedulingClass IOSchedulingPriority IgnoreSIGPIPE MemoryKSM NUMAMask NUMAPolicy Nice
+        OOMScoreAdjust Personality TimerSlackNSec UMask UtmpIdentifier UtmpMode""",
+        f"{_LAUNCHER}; for CPU and I/O shares write CPUWeight=, AllowedCPUs= or IOWeight=, else remove the line",
+    ),
+    **_each(
+        """BPFProgram BlockIOAccounting BlockIODeviceWeight BlockIOReadBandwidth BlockIOWeight BlockIOWriteBandwidth
+        CPUShares CoredumpReceive DefaultMemoryLow DefaultMemoryMin DefaultStartupMemoryLow
+        DisableControllers
+        IODeviceLatencyTargetSec IODeviceWeight IOReadBandwidthMax IOReadIOPSMax IOWriteBandwidthMax IOWriteIOPSMax
+        IPAccounting IPAddressAllow IPAddressDeny IPEgressFilterPath IPIngressFilterPath ManagedOOMMemoryPressure
+        ManagedOOMMemoryPressureDurationSec ManagedOOMMemoryPressureLimit ManagedOOMPreference ManagedOOMSwap
+        MemoryLimit MemoryPressureThresholdSec MemoryPressureWatch MemoryZSwapMax MemoryZSwapWriteback NFTSet OOMPolicy
+        RestrictNetworkInterfaces SocketBindAllow SocketBindDeny StartupAllowedCPUs StartupAllowedMemoryNodes
+        StartupBlockIOWeight StartupCPUShares StartupCPUWeight StartupIOWeight StartupMemoryHigh StartupMemoryLow
+        StartupMemoryMax StartupMemorySwapMax StartupMemoryZSwapMax""",
+        "is not supported yet; limits that are: MemoryMax=, MemoryHigh=, MemoryLow=, MemoryMin=, MemorySwapMax=, "
+        "CPUQuota=, CPUWeight=, AllowedCPUs=, AllowedMemoryNodes=, IOWeight=, TasksMax=",
+    ),
+}
+
+UNIT_REFUSED = {
+    **_each("JoinsNamespaceOf", f"{_LAUNCHER}; share a directory with Volume= in [Container]"),
+    **_each("SourcePath", "is set by ctr itself; remove the line"),
+    **_each("StartLimitInterval", "is the old name of StartLimitIntervalSec=; write that"),
+}

@@ -1,0 +1,129 @@
+"""Read what is deployed: one container's record, all of them, and how a rendered tree differs from it. Writes nothing.
+
+A container's directory is complete from the moment it has its name (`supervisor.deploy.deploy` renames it into place),
+so readers need no lock. Names that start with a dot are deploy's own half-finished or half-removed work.
+
+    NAME/current -> v.DIGEST    switched by one rename(2): spec.json, config.json and plan always belong together
+    NAME/spec.json, deployed.json, config.json, plan -> current/…
+    NAME/layer, NAME/last-exit  the launcher's and cleanup's; they outlive every version
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+from supervisor.errors import NotFoundError, UserError
+from supervisor.names import check_name, is_name
+from supervisor.paths import Layout
+from supervisor.render.mounts import CURRENT
+from supervisor.render.tree import EFFECTIVE, Link, Tree
+from supervisor.spec import codec
+from supervisor.spec.container import Container
+
+VERSION_PREFIX = "v."
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """One deployed container."""
+
+    container: Container
+    image: str
+    """Image id; empty with Rootfs=."""
+    links: tuple[Link, ...]
+    """The links that were made for its [Install]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What deploy has to do to bring one container to its rendered tree."""
+
+    tree: Tree
+    is_new: bool
+    files: bool
+    """The version directory differs."""
+    effective: bool
+    """Something differs that a running container was started with."""
+    dropin: bool
+    obsolete_links: tuple[Link, ...]
+    new_links: tuple[Link, ...]
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.is_new or self.files or self.dropin or self.obsolete_links or self.new_links)
+
+
+def names(layout: Layout) -> tuple[str, ...]:
+    """Names of the deployed containers, sorted."""
+    try:
+        found = os.listdir(layout.containers)
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted(n for n in found if is_name(n) and os.path.lexists(f"{layout.containers}/{n}/{CURRENT}")))
+
+
+def read(layout: Layout, name: str) -> Deployed:
+    """The record of container *name*. Raises `NotFoundError` when there is none, `UserError` when it is damaged."""
+    directory = layout.container(check_name(name))
+    try:
+        container = codec.loads(Container, _text(f"{directory}/spec.json"))
+        record = json.loads(_text(f"{directory}/deployed.json"))
+        links = tuple(Link(path, target) for path, target in record["links"])
+        return Deployed(container, record["image"], links)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"container {name}: not deployed; 'ctrctl ps -a' lists those that are") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"container {name}: its record is damaged: {error}; remove it with 'ctrctl rm'") from error
+    except UserError as error:
+        raise UserError(f"container {name}: its record is damaged: {error}; remove it with 'ctrctl rm'") from error
+
+
+def read_all(layout: Layout) -> tuple[Deployed, ...]:
+    """Every deployed container, sorted by name. Raises `UserError` for a damaged record."""
+    return tuple(read(layout, name) for name in names(layout))
+
+
+def difference(layout: Layout, tree: Tree) -> Difference:
+    """Compare *tree* with the disk. A damaged record counts as one that differs in everything."""
+    directory = layout.container(tree.name)
+    is_new = not os.path.lexists(f"{directory}/{CURRENT}")
+    try:
+        recorded = () if is_new else read(layout, tree.name).links
+    except UserError:
+        recorded = ()
+    files = not is_new and os.readlink(f"{directory}/{CURRENT}") != VERSION_PREFIX + tree.digest
+    dropin = text_of(tree.dropin.path) != tree.dropin.text
+    changed = {f.path for f in tree.files if files and text_of(f"{directory}/{CURRENT}/{f.path}") != f.text}
+    return Difference(
+        tree,
+        is_new,
+        files,
+        dropin or not changed.isdisjoint(EFFECTIVE),
+        dropin,
+        tuple(link for link in recorded if link.path not in {new.path for new in tree.links}),
+        tuple(link for link in tree.links if target_of(link.path) != link.target),
+    )
+
+
+def text_of(path: str) -> str | None:
+    """The file's text, None when there is none (or something that is no text)."""
+    try:
+        return _text(path)
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return None
+
+
+def target_of(path: str) -> str | None:
+    """The symbolic link's target, None when there is no such link."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

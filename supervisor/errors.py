@@ -1,0 +1,72 @@
+"""The error tree, split by who must act: the user, a retry, or us.
+
+Messages are lower case: object first, then cause, then what to do, as in
+``web.container:14: PublishPort=: '80:x' is not a port; use HOST:CONTAINER``.
+This module knows no exit codes; `supervisor.cli` maps errors to them.
+"""
+
+from __future__ import annotations
+
+
+class CtrError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class UserError(CtrError):
+    """The caller's input or the host's set-up is wrong; trying again changes nothing."""
+
+
+class NotFoundError(UserError):
+    """A container, image or file that was named does not exist."""
+
+
+class ConflictError(UserError):
+    """What was asked for collides with something that exists."""
+
+
+class Problem:
+    """One mistake in a definition: where it is and what to do about it.
+
+    A plain class, not a dataclass: `errors` is imported by the launcher, where every import counts.
+    """
+
+    __slots__ = ("file", "key", "line", "message")
+
+    def __init__(self, file: str, line: int, key: str, message: str) -> None:
+        self.file = file
+        self.line = line
+        self.key = key
+        self.message = message
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.key}=: {self.message}" if self.key else f"{where}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"Problem({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+class DefinitionError(UserError):
+    """One or more definitions are invalid; carries every problem found, in file order."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class RetryError(CtrError):
+    """The host was busy or in transition (a daemon-reexec, a name still in use); trying again may work."""
+
+
+class HostError(CtrError):
+    """systemd, the kernel or a program we call refused; the message carries its own words."""
+
+
+class InternalError(CtrError):
+    """A defect of ours: a state that the code rules out."""

@@ -1,0 +1,284 @@
+"""Images that lie in files: OCI layouts (directory or tar), docker's archives (``docker save``) and skopeo's ``dir:``.
+
+Reads their members by name and lists what images there are; the names inside are untrusted, and a blob is only found by
+its digest. From the OCI image layout specification (image-layout.md) and docker's image specification v1.2 ("combined
+image JSON").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from typing import Protocol
+
+from supervisor.errors import NotFoundError, UserError
+from supervisor.images import reference
+from supervisor.images.compression import Reader, expand, is_plain
+from supervisor.images.document import Document, parse_json
+from supervisor.images.layers import Budget
+from supervisor.images.manifest import MAX_DOCUMENT, Descriptor, Index, IndexEntry, parse_manifest
+from supervisor.images.origin import Offer
+from supervisor.images.reference import Source, Transport
+
+_MAX_LINKS = 8
+_NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+
+
+class Member(Reader, Protocol):
+    """A member that is open for one reading."""
+
+    def close(self) -> None: ...
+
+
+class Files(Protocol):
+    """Named members of a directory or an archive."""
+
+    def open(self, name: str) -> Member:
+        """Raises FileNotFoundError."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+
+class DirectoryFiles:
+    """Members are the plain files of a directory."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def open(self, name: str) -> Member:
+        # Not blocking: a fifo would hold us for ever.
+        descriptor = os.open(f"{self._path}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = os.fdopen(descriptor, "rb")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            file.close()
+            raise FileNotFoundError(name)
+        return file
+
+    def __contains__(self, name: str) -> bool:
+        return os.path.isfile(f"{self._path}/{name}")
+
+
+class ArchiveFiles:
+    """Members are those of a plain tar; each reader has its own position. Links inside the archive are followed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._members: dict[str, tarfile.TarInfo] = {}
+        try:
+            with tarfile.open(path, "r:") as archive:
+                for member in archive:
+                    self._members[_clean(member.name)] = member
+        except tarfile.TarError as error:
+            raise UserError(f"{path}: is not a tar archive: {error}") from error
+
+    def open(self, name: str) -> Member:
+        member = self._members.get(_clean(name))
+        for _ in range(_MAX_LINKS):
+            if member is None or not (member.issym() or member.islnk()):
+                break
+            base = os.path.dirname(member.name) if member.issym() else ""
+            member = self._members.get(_clean(os.path.normpath(os.path.join(base, member.linkname))))
+        if member is None or not member.isreg() or member.sparse is not None:
+            raise FileNotFoundError(name)
+        return _Slice(self._path, member.offset_data, member.size)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+
+class _Slice:
+    """Part of a file, to be read once from its beginning."""
+
+    def __init__(self, path: str, offset: int, size: int) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 -- closed by close()
+        self._file.seek(offset)
+        self._left = size
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FileOrigin:
+    """`supervisor.images.origin.Origin` over *files*; *blob_name* maps a digest to its member. *what* is for
+    messages.
+    """
+
+    def __init__(self, files: Files, what: str, prefix: str, members: dict[str, str] | None = None) -> None:
+        self._files = files
+        self._what = what
+        self._prefix = prefix
+        self._members = members or {}
+
+    def document(self, descriptor: Descriptor) -> bytes:
+        with self.layer(descriptor) as reader:
+            return read_document(reader, f"{self._what}: {descriptor.digest}")
+
+    @contextlib.contextmanager
+    def layer(self, descriptor: Descriptor) -> Iterator[Reader]:
+        name = self._members.get(descriptor.digest) or self._prefix + descriptor.digest.removeprefix("sha256:")
+        with opened(self._files, name, self._what) as reader:
+            yield reader
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
+
+
+def open_archive(source: Source, scratch: str, budget: Budget) -> tuple[FileOrigin, tuple[Offer, ...]]:
+    """The origin *source* names (not a registry) and the images it offers, or just the one it asks for.
+
+    A compressed archive is expanded into *scratch* first. Raises `UserError`, `NotFoundError`.
+    """
+    files = _files(source, scratch, budget)
+    if source.transport is Transport.DIR:
+        return FileOrigin(files, str(source), ""), (Offer(str(source), (), _read(files, "manifest.json", source)),)
+    if source.transport is Transport.DOCKER_ARCHIVE:
+        return _docker_archive(files, source)
+    return FileOrigin(files, str(source), "blobs/sha256/"), _layout_offers(files, source)
+
+
+def detect(path: str, scratch: str, budget: Budget) -> Source:
+    """What lies at *path*, for ``image load``. Raises `UserError`."""
+    if os.path.isdir(path):
+        if os.path.exists(f"{path}/index.json"):
+            return Source(Transport.OCI, path)
+        if os.path.exists(f"{path}/manifest.json"):
+            return Source(Transport.DIR, path)
+        raise UserError(f"{path}: is a directory without index.json; an OCI layout was expected")
+    plain = _plain_archive(path, scratch, budget)
+    files = ArchiveFiles(plain)
+    # docker writes both since version 25; its own list also has the names people gave.
+    if "manifest.json" in files:
+        return Source(Transport.DOCKER_ARCHIVE, plain)
+    if "index.json" in files:
+        return Source(Transport.OCI_ARCHIVE, plain)
+    raise UserError(
+        f"{path}: is neither a docker nor an OCI archive; for a tar of a root file system use 'ctrctl image import'"
+    )
+
+
+@contextlib.contextmanager
+def opened(files: Files, name: str, what: str) -> Iterator[Reader]:
+    """Member *name*. Raises `UserError` when it is missing."""
+    try:
+        member = files.open(name)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{what}: has no {name}; it is damaged or not of this kind") from error
+    except OSError as error:
+        raise UserError(f"{what}: {name}: {error.strerror}") from error
+    with contextlib.closing(member):
+        yield member
+
+
+def read_document(reader: Reader, what: str) -> bytes:
+    """All of *reader*. Raises `UserError` beyond `MAX_DOCUMENT`."""
+    data = b""
+    while more := reader.read(MAX_DOCUMENT):
+        data += more
+        if len(data) > MAX_DOCUMENT:
+            raise UserError(f"{what}: is longer than {MAX_DOCUMENT} bytes; the image is refused")
+    return data
+
+
+def _files(source: Source, scratch: str, budget: Budget) -> Files:
+    if source.transport in (Transport.OCI, Transport.DIR):
+        return DirectoryFiles(source.path)
+    return ArchiveFiles(_plain_archive(source.path, scratch, budget))
+
+
+def _plain_archive(path: str, scratch: str, budget: Budget) -> str:
+    """*path*, or when it is compressed a plain copy in *scratch*."""
+    try:
+        with open(path, "rb") as file:
+            if is_plain(file.read(8)):
+                return path
+            file.seek(0)
+            copy = f"{scratch}/{os.path.basename(path)}"
+            with open(copy, "xb") as target:
+                for data in expand(file):
+                    budget.spend(len(data))
+                    target.write(data)
+            return copy
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{path}: does not exist") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+
+
+def _read(files: Files, name: str, source: Source) -> bytes:
+    with opened(files, name, str(source)) as reader:
+        return read_document(reader, f"{source}: {name}")
+
+
+def _layout_offers(files: Files, source: Source) -> tuple[Offer, ...]:
+    index = parse_manifest(_read(files, "index.json", source), f"{source}: index.json")
+    if not isinstance(index, Index):
+        raise UserError(f"{source}: index.json is not an image index")
+    entries = index.entries
+    if source.reference:
+        entries = tuple(e for e in entries if source.reference in _names_of(e))
+        if not entries:
+            known = ", ".join(n for e in index.entries for n in _names_of(e)) or "no names"
+            raise NotFoundError(f"{source}: has no image of this name; it has {known}")
+    return tuple(
+        Offer(str(source), full_names(_names_of(e)[:1], source.path), _read(files, _blob(e), source)) for e in entries
+    )
+
+
+def _blob(entry: IndexEntry) -> str:
+    return "blobs/sha256/" + entry.descriptor.digest.removeprefix("sha256:")
+
+
+def _names_of(entry: IndexEntry) -> tuple[str, ...]:
+    annotations = dict(entry.annotations)
+    return tuple(annotations[key] for key in _NAME_ANNOTATIONS if annotations.get(key))
+
+
+def _docker_archive(files: Files, source: Source) -> tuple[FileOrigin, tuple[Offer, ...]]:
+    listed = parse_json(_read(files, "manifest.json", source), f"{source}: manifest.json")
+    if not isinstance(listed, list):
+        raise UserError(f"{source}: manifest.json is not a list of images")
+    members: dict[str, str] = {}
+    offers = []
+    for number, item in enumerate(listed):
+        entry = Document(item, f"{source}: manifest.json[{number}]")
+        names = full_names(entry.texts("RepoTags"), source.path)
+        if source.reference and reference.normalize(source.reference) not in names:
+            continue
+        config = _read(files, entry.text("Config"), source)
+        diff_ids = Document.parse(config, entry.text("Config")).object("rootfs").texts("diff_ids")
+        layers = entry.texts("Layers")
+        if len(layers) != len(diff_ids):
+            raise UserError(f"{entry.path}: lists {len(layers)} layers, its configuration {len(diff_ids)}")
+        members.update(zip(diff_ids, layers, strict=True))
+        offers.append(Offer(str(source), names, config=config))
+    if not offers:
+        raise NotFoundError(f"{source}: has no {'image of this name' if source.reference else 'images'}")
+    return FileOrigin(files, str(source), "", members), tuple(offers)
+
+
+def full_names(texts: tuple[str, ...], path: str) -> tuple[str, ...]:
+    """Full references of what an archive calls its image; a bare tag gets the archive's own name before it (as podman
+    does).
+    """
+    names = []
+    for text in texts:
+        word = text if "/" in text or ":" in text else f"localhost/{_stem(path)}:{text}"
+        with contextlib.suppress(UserError):
+            names.append(reference.normalize(word))
+    return tuple(names)
+
+
+def _stem(path: str) -> str:
+    return os.path.basename(path.rstrip("/")).split(".", 1)[0].lower()
+
+
+def _clean(name: str) -> str:
+    return name.removeprefix("./").strip("/")

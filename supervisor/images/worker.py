@@ -1,0 +1,75 @@
+"""Program ctr-image: carries out one request to pull, load or import, inside ctr-image@.service. Untrusted input ends
+here.
+
+Reads request.json, writes progress and result.json (see `work`); the exit status is 0 or 1. It may be killed at any
+time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+
+from supervisor.errors import CtrError, HostError, UserError
+from supervisor.images import mounts, pull, work
+from supervisor.images.skopeo import Access
+from supervisor.images.work import Request, Result
+from supervisor.paths import Layout
+from supervisor.spec.image import Image
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """*argv*: the unit's instance, which names the request."""
+    layout = Layout()
+    if len(argv) != 1:
+        return 2
+    directory = work.directory(layout, argv[0])
+    request = work.read(Request, f"{directory}/request.json")
+    if request is None:
+        return 2
+    with open(f"{directory}/progress", "a", encoding="utf-8", buffering=1) as progress:
+        result = carry_out(request, layout, environ, lambda line: print(line, file=progress, flush=True))
+        print(result.message or f"stored {' '.join(result.images)}", flush=True)
+    work.write(f"{directory}/result.json", result)
+    return 1 if result.kind else 0
+
+
+def carry_out(request: Request, layout: Layout, environ: Mapping[str, str], report: pull.Report) -> Result:
+    """Do what *request* says; every failure is in the result."""
+    try:
+        mounts.isolate()
+        return Result(tuple(image.id for image in _images(request, layout, environ, report)))
+    except CtrError as error:
+        return Result.of_error(error)
+    except OSError as error:
+        return Result.of_error(_explain(error, request, layout))
+
+
+def _images(request: Request, layout: Layout, environ: Mapping[str, str], report: pull.Report) -> tuple[Image, ...]:
+    options = pull.Options(Access(request.tls_verify, request.authfile), request.names, request.architecture)
+    variables = {**environ, "CTR_LAYER_KIND": request.layer_kind or environ.get("CTR_LAYER_KIND", "")}
+    if request.verb == "pull":
+        return pull.pull(request.source, layout=layout, options=options, environ=variables, report=report)
+    if request.verb == "load":
+        return pull.load(request.source, layout=layout, options=options, environ=variables, report=report)
+    if request.verb == "import":
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        image = pull.import_root(
+            request.source,
+            request.changes,
+            created,
+            layout=layout,
+            options=options,
+            environ=variables,
+            report=report,
+        )
+        return (image,)
+    raise UserError(f"request: '{request.verb}' is not pull, load or import")
+
+
+def _explain(error: OSError, request: Request, layout: Layout) -> HostError:
+    where = os.fsdecode(error.filename) if error.filename else layout.images
+    return HostError(
+        f"{request.source}: {where}: {error.strerror or error}; see that the image store's disk has free space"
+    )

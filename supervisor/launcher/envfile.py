@@ -1,0 +1,45 @@
+"""Merge environment files into a container's OCI configuration, at start: only containers that have some import this.
+
+The files are read at every start, as podman does, so that changing one and restarting is enough.
+"""
+
+from __future__ import annotations
+
+import json
+
+from supervisor.errors import UserError
+
+
+def merged_config(config: str, files: tuple[str, ...], keep: frozenset[str]) -> str:
+    """The text of the configuration at path *config*, its process.env extended by *files*; later files win.
+
+    *keep*: names that ``Environment=`` sets, which win over every file. Raises `UserError` naming file and line.
+    """
+    with open(config, encoding="utf-8") as file:
+        document = json.load(file)
+    environment = dict(entry.split("=", 1) for entry in document["process"]["env"])
+    for path in files:
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        except OSError as error:
+            raise UserError(f"environment file {path}: {error.strerror}; create it or drop EnvironmentFile=") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"environment file {path}: not UTF-8 text") from error
+        environment.update({key: value for key, value in parse(path, text).items() if key not in keep})
+    document["process"]["env"] = [f"{key}={value}" for key, value in environment.items()]
+    return json.dumps(document)
+
+
+def parse(path: str, text: str) -> dict[str, str]:
+    """``NAME=value`` lines as podman-run(1) ``--env-file`` reads them: '#' comments, no quoting, the value as it is."""
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.lstrip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        name, equals, value = stripped.rstrip("\r").partition("=")
+        if not equals or not name or any(c.isspace() for c in name) or "\0" in value:
+            raise UserError(f"{path}:{number}: {stripped!r} is not an assignment; write NAME=value")
+        values[name] = value
+    return values

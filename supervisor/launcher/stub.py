@@ -1,0 +1,60 @@
+"""The process that becomes the container: mounts the root, waits to be placed in the scope, then executes the runtime.
+
+Runs between fork and exec, so it touches nothing of the launcher's but its own arguments. What goes wrong is written to
+the report pipe, which execve closes: an empty report means the runtime was started.
+"""
+
+from __future__ import annotations
+
+import os
+
+from supervisor.errors import CtrError
+from supervisor.launcher import programs, rootfs
+from supervisor.launcher.plan import Plan
+
+_FAILED = 125
+
+
+def become_container(
+    plan: Plan, argv: tuple[str, ...], places: str, stdio: tuple[int, int, int], go: int, report: int
+) -> None:
+    """Never returns. *places*: the container's runtime directory. *stdio* become 0, 1 and 2; *go* is readable once the
+    scope holds this process, and at end of file when the launcher died first."""
+    try:
+        problem = _prepare_root(plan, places)
+        # Also after a failure: systemd cannot make a scope of a process that is gone.
+        if os.read(go, 1) and not problem:
+            for target, fd in enumerate(stdio):
+                os.dup2(fd, target)
+            problem = _execute(argv)
+        os.write(report, problem.encode())
+    finally:
+        os._exit(_FAILED)
+
+
+def _prepare_root(plan: Plan, places: str) -> str:
+    """Mount the root; what went wrong, in words."""
+    try:
+        rootfs.enter_namespace()
+        if plan.directory:
+            rootfs.mount_directory(plan.directory, plan.rootfs)
+        else:
+            rootfs.mount_layers(plan.layers, plan.upper, plan.fresh, f"{places}/layers", plan.rootfs)
+        rootfs.guard(plan.rootfs)
+        if plan.runtime == "runc":
+            rootfs.freeze_cgroups()
+    except CtrError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return ""
+
+
+def _execute(argv: tuple[str, ...]) -> str:
+    """Become the runtime; returns only with what went wrong."""
+    try:
+        os.execve(programs.find(argv[0]), argv, programs.ENVIRONMENT)
+    except CtrError as error:
+        return str(error)
+    except OSError as error:
+        return f"{argv[0]}: {error.strerror}"

@@ -1,0 +1,50 @@
+"""Container names and the systemd unit names derived from them. Pure.
+
+A name needs no escaping anywhere: it is a file name, a unit instance, a hostname candidate and a
+runtime id at once, which is why its alphabet is small (DESIGN: names are ``[a-zA-Z0-9][a-zA-Z0-9_.-]*``).
+"""
+
+from __future__ import annotations
+
+from supervisor.errors import UserError
+
+#: ``ctr-healthy@`` + NAME + ``.service`` has to stay below the 255 characters systemd.unit(5) allows,
+#: and NAME with a suffix must be a file name; 128 leaves room for both.
+MAX_LENGTH = 128
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_REST = _FIRST | frozenset("_.-")
+
+
+def is_name(text: str) -> bool:
+    """Whether *text* can name a container, a volume or a network."""
+    return 0 < len(text) <= MAX_LENGTH and text[0] in _FIRST and all(c in _REST for c in text)
+
+
+def check_name(text: str, what: str = "container name") -> str:
+    """Return *text* if it is a valid name, else raise `UserError` that says why."""
+    if is_name(text):
+        return text
+    if len(text) > MAX_LENGTH:
+        raise UserError(f"{what} '{text[:40]}…' has {len(text)} characters; use at most {MAX_LENGTH}")
+    raise UserError(
+        f"{what} {text!r} is not valid; start with a letter or digit, then use letters, digits, '_', '.' and '-'"
+    )
+
+
+def service_unit(name: str) -> str:
+    """The unit that owns the container's lifecycle."""
+    return f"ctr@{name}.service"
+
+
+def scope_unit(name: str) -> str:
+    """The transient unit that owns the container's processes."""
+    return f"ctr-{name}.scope"
+
+
+def name_of_service(unit: str) -> str | None:
+    """The container name in ``ctr@NAME.service``, or None for any other unit."""
+    if unit.startswith("ctr@") and unit.endswith(".service"):
+        name = unit[len("ctr@") : -len(".service")]
+        return name if is_name(name) else None
+    return None

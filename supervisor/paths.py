@@ -1,0 +1,80 @@
+"""Every directory and socket of ours, as one frozen value. Pure: joins strings, touches nothing.
+
+Strings rather than `pathlib`, and no dataclass: the launcher imports this module, and either import
+would cost it more than all of its own code.
+"""
+
+from __future__ import annotations
+
+
+class Layout:
+    """Where things are, below *root* (``/`` on a host, a temporary directory in unit tests)."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: str = "/") -> None:
+        object.__setattr__(self, "root", root.rstrip("/"))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Layout is frozen; cannot set {name}")
+
+    root: str
+
+    @property
+    def definitions(self) -> str:
+        """What people write: ``*.container`` and the like."""
+        return f"{self.root}/etc/ctr"
+
+    @property
+    def settings(self) -> str:
+        """Host-wide settings of ctr itself (the OCI runtime, say); optional."""
+        return f"{self.root}/etc/ctr/ctr.conf"
+
+    @property
+    def units(self) -> str:
+        """Where deploy writes drop-ins and ``.wants`` links."""
+        return f"{self.root}/etc/systemd/system"
+
+    @property
+    def state(self) -> str:
+        """What must survive a reboot."""
+        return f"{self.root}/var/lib/ctr"
+
+    @property
+    def images(self) -> str:
+        return f"{self.state}/images"
+
+    @property
+    def volumes(self) -> str:
+        return f"{self.state}/volumes"
+
+    @property
+    def containers(self) -> str:
+        return f"{self.state}/containers"
+
+    def container(self, name: str) -> str:
+        """Deployed state of one container: spec.json, config.json, plan, layer/, last-exit."""
+        return f"{self.containers}/{name}"
+
+    @property
+    def runtime(self) -> str:
+        """What is gone after a reboot."""
+        return f"{self.root}/run/ctr"
+
+    def running(self, name: str) -> str:
+        """Runtime files of one container: rootfs mount point, pid file, console and attach sockets."""
+        return f"{self.runtime}/containers/{name}"
+
+    def runtime_state(self, runtime: str) -> str:
+        """The ``--root`` of crun or runc."""
+        return f"{self.runtime}/{runtime}"
+
+    @property
+    def log_socket(self) -> str:
+        """Where the relay takes over a container's output pipes (ctr-log.socket)."""
+        return f"{self.runtime}/log.sock"
+
+    @property
+    def library(self) -> str:
+        """Our own installed code: ``/usr/lib/ctr/supervisor`` and the programs beside it."""
+        return f"{self.root}/usr/lib/ctr"

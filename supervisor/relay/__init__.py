@@ -1,0 +1,1 @@
+"""The log relay: one process that carries the output of every container to journald."""

@@ -1,0 +1,95 @@
+"""Device nodes: which a container gets, and which its scope lets it open.
+
+The policy is systemd's (DevicePolicy=, DeviceAllow= on the scope, systemd.resource-control(5)): it applies them anew
+after a daemon-reload, and rules that only the OCI runtime knows would be lost then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.errors import UserError
+from supervisor.render.facts import DeviceNode, HostFacts
+from supervisor.spec.container import Container
+
+#: What crun and runc allow every container (libcrun default_devices, runc specconv.AllowedDevices): nodes may be
+#: made at will, and the harmless ones opened. By number where the host's node may be absent or another device
+#: (/dev/console in a container).
+DEFAULT_POLICY = (
+    ("char-*", "m"),
+    ("block-*", "m"),
+    ("/dev/null", "rwm"),
+    ("/dev/zero", "rwm"),
+    ("/dev/full", "rwm"),
+    ("/dev/random", "rwm"),
+    ("/dev/urandom", "rwm"),
+    ("/dev/tty", "rwm"),
+    ("/dev/char/5:1", "rwm"),  # console
+    ("/dev/char/5:2", "rwm"),  # ptmx
+    ("char-pts", "rwm"),
+    ("/dev/char/10:200", "rwm"),  # net/tun
+)
+
+#: Made by the runtime or by mounts of ours in every container.
+_NEVER_COPIED = ("/dev/console", "/dev/ptmx", "/dev/pts/", "/dev/shm/", "/dev/mqueue/", "/dev/tty")
+_RUNTIME_MAKES = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A host node and where the container sees it."""
+
+    node: DeviceNode
+    target: str
+    access: str
+
+    def oci(self) -> dict[str, object]:
+        """As an entry of OCI ``linux.devices``."""
+        return {
+            "path": self.target,
+            "type": self.node.type,
+            "major": self.node.major,
+            "minor": self.node.minor,
+            "fileMode": self.node.mode,
+            "uid": self.node.uid,
+            "gid": self.node.gid,
+        }
+
+
+def granted(container: Container, facts: HostFacts) -> tuple[Device, ...]:
+    """The nodes *container* gets beyond the runtime's own. Raises `UserError` for one that does not parse or exist."""
+    if container.privileged:
+        return tuple(
+            Device(node, node.path, "rwm")
+            for node in facts.devices
+            if node.path not in _RUNTIME_MAKES and not node.path.startswith(_NEVER_COPIED)
+        )
+    nodes = {node.path: node for node in facts.devices}
+    result = []
+    for text in container.devices:
+        source, target, access = parse(text)
+        if source not in nodes:
+            raise UserError(f"device {source}: no such device node on this host; load its driver, or drop AddDevice=")
+        result.append(Device(nodes[source], target, access))
+    return tuple(result)
+
+
+def parse(text: str) -> tuple[str, str, str]:
+    """``HOST[:CONTAINER][:rwm]`` as (host path, container path, access). Raises `UserError`."""
+    source, *rest = text.split(":")
+    access = rest.pop() if rest and rest[-1] and set(rest[-1]) <= set("rwm") else "rwm"
+    target = rest.pop() if rest else source
+    is_path = source.startswith("/dev/") and target.startswith("/") and ".." not in f"{source}/{target}".split("/")
+    if rest or not is_path:
+        raise UserError(f"device '{text}' is not HOST[:CONTAINER[:rwm]] with HOST below /dev; write /dev/fuse, say")
+    return source, target, access
+
+
+def policy(container: Container, facts: HostFacts) -> tuple[tuple[str, str], ...]:
+    """(node or group, access) pairs for the scope's DeviceAllow=; empty when *container* may open everything."""
+    if container.privileged:
+        return ()
+    kinds = {"c": "char", "b": "block"}
+    return DEFAULT_POLICY + tuple(
+        (f"/dev/{kinds[d.node.type]}/{d.node.major}:{d.node.minor}", d.access) for d in granted(container, facts)
+    )

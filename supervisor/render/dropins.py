@@ -1,0 +1,101 @@
+"""The text of ``ctr@NAME.service.d/50-ctr.conf``: what is special about one container's unit. Pure.
+
+Our own lines come first, so that a definition's [Unit] and [Service] lines win where a setting takes one value.
+"""
+
+from __future__ import annotations
+
+import math
+
+from supervisor.errors import UserError
+from supervisor.render import signals
+from supervisor.render.lines import one_line, quoted, specifiers_escaped
+from supervisor.render.mounts import bind_sources
+from supervisor.spec.container import Container, Entry
+from supervisor.spec.image import Image
+
+#: systemd.service(5): "always" and "on-success" are not allowed with Type=oneshot.
+_DEFAULT_SECONDS = 10.0
+_ONESHOT_NEVER = ("always", "on-success")
+
+
+def text(container: Container, image: Image | None) -> str:
+    """The drop-in. Raises `UserError` for a value that does not fit on a line or contradicts the unit's type."""
+    lines = [
+        f"# Written by ctrctl from {one_line(container.source, 'source')}; edit that instead,",
+        f"# or add a drop-in of your own: systemctl edit ctr@{container.name}",
+        "",
+        "[Unit]",
+        *_unit(container),
+        *_entries(container.unit.unit),
+        "",
+        "[Service]",
+        *_service(container, image),
+        *_entries(container.unit.service),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def stop_signal(container: Container, image: Image | None) -> int:
+    """The definition's, else the image's, else SIGTERM."""
+    if container.stop_signal:
+        return signals.number(container.stop_signal, "the definition")
+    if image and image.config.stop_signal:
+        return signals.number(image.config.stop_signal, f"image {container.image}")
+    return signals.number("SIGTERM", "")
+
+
+def _unit(container: Container) -> list[str]:
+    what = container.image or container.rootfs or ""
+    lines = [f"Description=Container {container.name} ({specifiers_escaped(one_line(what, 'image'))})"]
+    if container.source.startswith("/"):
+        lines.append(f"SourcePath={_whole(container.source, 'source')}")
+    if container.remove:
+        # However it ends; systemd starts these once the unit is inactive, so nothing of it is in the way.
+        lines += [f"{key}=ctr-remove@{container.name}.service" for key in ("OnSuccess", "OnFailure")]
+    for path in bind_sources(container):
+        lines.append(f"RequiresMountsFor={quoted(one_line(path, 'mount source'))}")
+    return lines
+
+
+def _service(container: Container, image: Image | None) -> list[str]:
+    # No time to stop in: 0 is "at once" to podman and "never" to systemd, whose timeout is also that of our cleanup.
+    signal = "SIGKILL" if container.stop_timeout == 0 else signals.name(stop_signal(container, image))
+    lines = [f"KillSignal={signal}"]
+    if not any(entry.key == "TimeoutStopSec" for entry in container.unit.service):
+        lines.append(f"TimeoutStopSec={_span(container.stop_timeout or _DEFAULT_SECONDS)}")
+    if container.oneshot:
+        restart = [e.value for e in container.unit.service if e.key == "Restart"][-1:]
+        if restart and restart[0] in _ONESHOT_NEVER:
+            raise UserError(f"Restart={restart[0]}: a container that runs to completion cannot have it; use on-failure")
+        lines += ["Type=oneshot", "RemainAfterExit=yes"]
+    return lines
+
+
+def _span(seconds: float) -> str:
+    """systemd.time(7); at least a second, in which cleanup can ask for more."""
+    if math.isinf(seconds):
+        return "infinity"
+    milliseconds = max(1000, round(seconds * 1000))
+    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
+
+
+def _whole(path: str, what: str) -> str:
+    """*path* as a setting that takes the rest of the line: no quotes there, and a final backslash would join the
+    next."""
+    if path.endswith("\\") or path != path.strip():
+        raise UserError(f"{what} '{path}': ends in a backslash or a space; rename it")
+    return specifiers_escaped(one_line(path, what))
+
+
+def _entries(entries: tuple[Entry, ...]) -> list[str]:
+    return [_entry(entry) for entry in entries]
+
+
+def _entry(entry: Entry) -> str:
+    if not entry.key or any(c in entry.key for c in "=[#; \t"):
+        raise UserError(f"setting '{entry.key}': not a setting's name; correct it")
+    # Passed through as written: specifiers and quotes in it are the author's own.
+    if one_line(entry.value.replace("\t", " "), f"{entry.key}=").endswith("\\"):
+        raise UserError(f"{entry.key}='{entry.value}': ends in a backslash, which would join the next line; remove it")
+    return f"{one_line(entry.key, 'setting')}={entry.value}"

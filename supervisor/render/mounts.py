@@ -1,0 +1,196 @@
+"""The container's mounts, in the order the runtime makes them: the kernel's file systems, ours, the user's.
+
+A user's mount replaces a default one on the same target, and parents come before children, as podman has it. Options
+are podman's (specgen, pkg/util/mount_opts.go).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+
+from supervisor.errors import UserError
+from supervisor.paths import Layout
+from supervisor.render.facts import HostFacts
+from supervisor.spec.container import Container, Mount, MountType, NetworkMode
+
+#: Where ``RunInit=`` puts the host's init.
+INIT_TARGET = "/run/.ctr-init"
+#: Deployed beside config.json and bound into the container; see `supervisor.render.tree`.
+CURRENT = "current"
+
+_PROPAGATION = frozenset(["private", "rprivate", "slave", "rslave", "unbindable", "runbindable"])
+_BINDING = frozenset(("bind", "rbind"))
+_FLAGS = frozenset(
+    [
+        "ro",
+        "rw",
+        "nosuid",
+        "suid",
+        "nodev",
+        "dev",
+        "noexec",
+        "exec",
+        "sync",
+        "async",
+        "dirsync",
+        "atime",
+        "noatime",
+        "diratime",
+        "nodiratime",
+        "relatime",
+        "norelatime",
+        "strictatime",
+        "nostrictatime",
+        "nosymfollow",
+    ]
+)
+_TMPFS_VALUES = ("size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=")
+# SELinux relabelling and volume copy-up: accepted in definitions, nothing to tell the runtime.
+_NO_RUNTIME_OPTION = frozenset(["z", "Z", "copy", "nocopy"])
+
+
+@dataclass(frozen=True, slots=True)
+class OciMount:
+    """One entry of OCI ``mounts``."""
+
+    destination: str
+    type: str
+    source: str
+    options: tuple[str, ...]
+
+
+def host_files(container: Container) -> tuple[str, ...]:
+    """Host files whose absence changes what is rendered; `HostFacts.existing` says which are there."""
+    zone = (_zone_file(container.timezone),) if container.timezone else ()
+    return ("/etc/hosts", "/etc/resolv.conf", *zone)
+
+
+def mounts(container: Container, facts: HostFacts, layout: Layout) -> tuple[OciMount, ...]:
+    """Every mount of *container*, parents first. Raises `UserError` naming the mount that cannot be."""
+    by_target = {m.destination: m for m in (*_kernel(container), *_ours(container, facts, layout))}
+    users = [_user_mount(mount, layout) for mount in container.mounts]
+    targets = [m.destination for m in users]
+    if twice := next((t for t in targets if targets.count(t) > 1), None):
+        raise UserError(f"mount {twice}: given twice; keep one")
+    taken = {m.destination: m for m in users}
+    if container.read_only and container.read_only_tmpfs:
+        by_target |= {t: _tmpfs(t, ("rw",)) for t in ("/tmp", "/var/tmp", "/run")}
+    by_target |= taken
+    return tuple(sorted(by_target.values(), key=lambda m: m.destination.rstrip("/").count("/")))
+
+
+def bind_sources(container: Container) -> tuple[str, ...]:
+    """Host paths the unit needs mounted before it starts, each once."""
+    sources = [m.source for m in container.mounts if m.type is MountType.BIND]
+    return tuple(dict.fromkeys((*((container.rootfs,) if container.rootfs else ()), *sources)))
+
+
+def volume_directories(container: Container, layout: Layout) -> tuple[str, ...]:
+    """Directories of the named volumes, each once."""
+    names = [m.source for m in container.mounts if m.type is MountType.VOLUME]
+    return tuple(f"{layout.volumes}/{name}" for name in dict.fromkeys(names))
+
+
+def _kernel(container: Container) -> tuple[OciMount, ...]:
+    rw = "rw" if container.privileged else "ro"
+    # podman: --read-only --read-only-tmpfs=false makes the tmpfs on /dev and /dev/shm read-only as well.
+    sealed = ("ro",) if container.read_only and not container.read_only_tmpfs else ()
+    return (
+        OciMount("/proc", "proc", "proc", ("nosuid", "noexec", "nodev")),
+        OciMount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k", *sealed)),
+        OciMount("/sys", "sysfs", "sysfs", ("rprivate", "nosuid", "noexec", "nodev", rw)),
+        OciMount("/sys/fs/cgroup", "cgroup", "cgroup", ("rprivate", "nosuid", "noexec", "nodev", "relatime", rw)),
+        OciMount(
+            "/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+        ),
+        OciMount("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev")),
+        OciMount(
+            "/dev/shm",
+            "tmpfs",
+            "shm",
+            ("nosuid", "noexec", "nodev", "mode=1777", f"size={container.shm_size}", *sealed),
+        ),
+    )
+
+
+def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMount]:
+    # Never writable: these files are part of the deployed record.
+    options = ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev")
+    deployed = f"{layout.container(container.name)}/{CURRENT}"
+    found = [OciMount("/etc/hostname", "bind", f"{deployed}/hostname", options)]
+    if container.network is NetworkMode.HOST:
+        # The host's own files, so never writable from inside.
+        found += [
+            OciMount(path, "bind", path, options)
+            for path in ("/etc/hosts", "/etc/resolv.conf")
+            if path in facts.existing
+        ]
+    else:
+        found.append(OciMount("/etc/hosts", "bind", f"{deployed}/hosts", options))
+    if container.timezone:
+        found.append(_localtime(container.timezone, facts))
+    if container.run_init:
+        if not facts.init_path:
+            raise UserError("RunInit=: this host has neither tini nor catatonit; install the package 'tini'")
+        found.append(OciMount(INIT_TARGET, "bind", facts.init_path, ("bind", "rprivate", "ro")))
+    return found
+
+
+def _zone_file(zone: str) -> str:
+    if zone == "local":
+        return "/etc/localtime"
+    if zone.startswith("/") or ".." in zone.split("/"):
+        raise UserError(
+            f"timezone '{zone}' is not a name below /usr/share/zoneinfo; write Europe/Berlin, say, or local"
+        )
+    return f"/usr/share/zoneinfo/{zone}"
+
+
+def _localtime(zone: str, facts: HostFacts) -> OciMount:
+    path = _zone_file(zone)
+    if path not in facts.existing:
+        raise UserError(f"timezone '{zone}': {path} does not exist; correct the name, or install the package 'tzdata'")
+    return OciMount("/etc/localtime", "bind", path, ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev"))
+
+
+def _user_mount(mount: Mount, layout: Layout) -> OciMount:
+    target = posixpath.normpath(mount.target)
+    if not target.startswith("/") or target.strip("/") == "" or ".." in mount.target.split("/"):
+        raise UserError(f"mount {mount.target}: not an absolute path below /; write /data, say")
+    target = "/" + target.lstrip("/")
+    options = tuple(o for o in mount.options if o not in _NO_RUNTIME_OPTION)
+    if mount.type is MountType.TMPFS:
+        return _tmpfs(target, options)
+    _check(target, options, _FLAGS | _PROPAGATION | _BINDING, ())
+    if mount.type is MountType.BIND:
+        if not mount.source.startswith("/"):
+            raise UserError(f"mount {target}: source '{mount.source}' is not an absolute path; write one")
+        return OciMount(target, "bind", mount.source, _bind_options(options, ()))
+    source = f"{layout.volumes}/{mount.source}"
+    return OciMount(target, "bind", source, _bind_options(options, ("nosuid", "nodev")))
+
+
+def _bind_options(options: tuple[str, ...], restrictions: tuple[str, ...]) -> tuple[str, ...]:
+    """*options* completed: writable, private, recursive, and *restrictions* unless their opposites are given."""
+    kept = [o for o in options if o not in _BINDING and o not in ("suid", "dev", "exec")]
+    kept += [] if {"ro", "rw"} & set(options) else ["rw"]
+    kept += [] if _PROPAGATION & set(options) else ["rprivate"]
+    kept += [r for r in restrictions if r.removeprefix("no") not in options and r not in kept]
+    return (*kept, "bind" if "bind" in options else "rbind")
+
+
+def _tmpfs(target: str, options: tuple[str, ...]) -> OciMount:
+    _check(target, options, _FLAGS | _PROPAGATION | {"tmpcopyup", "notmpcopyup"}, _TMPFS_VALUES)
+    kept = [o for o in options if o not in ("suid", "dev", "exec", "notmpcopyup")]
+    kept += [] if {"ro", "rw"} & set(options) else ["rw"]
+    kept += [] if _PROPAGATION & set(options) else ["rprivate"]
+    kept += [r for r in ("nosuid", "nodev") if r.removeprefix("no") not in options and r not in kept]
+    kept += [] if {"tmpcopyup", "notmpcopyup"} & set(options) else ["tmpcopyup"]
+    return OciMount(target, "tmpfs", "tmpfs", tuple(kept))
+
+
+def _check(target: str, options: tuple[str, ...], words: frozenset[str], prefixes: tuple[str, ...]) -> None:
+    for option in options:
+        if option not in words and not option.startswith(prefixes or ("\0",)):
+            raise UserError(f"mount {target}: option '{option}' is not supported; see ctr.container(5)")

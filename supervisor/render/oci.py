@@ -1,0 +1,239 @@
+"""A container's OCI runtime configuration (runtime-spec, config.md): what podman would write on this host.
+
+Pure: *facts* bring what is known of the host. Differences from podman are said where they are made.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from supervisor.errors import UserError
+from supervisor.paths import Layout
+from supervisor.render import capabilities, devices, mounts, seccomp, users
+from supervisor.render.facts import HostFacts
+from supervisor.spec.container import Container, NetworkMode, Runtime
+from supervisor.spec.image import Image, ImageConfig
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_UMASK = 0o022
+_HOSTNAME_MAX = 64  # __NEW_UTS_LEN
+
+#: Read by crun (run.oci.*) and by both runtimes (org.systemd.property.*) as orders to themselves.
+_REFUSED_ANNOTATIONS = ("org.systemd.property.", "run.oci.")
+
+#: podman's defaults for root; lowered to what the host allows, since raising a hard limit takes CAP_SYS_RESOURCE.
+_DEFAULT_LIMITS = (("nofile", 1048576), ("nproc", 4194304))
+_LIMIT_NAMES = frozenset(
+    [
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ]
+)
+_INFINITY = 2**64 - 1
+
+# containers/common pkg/config default_linux.go, the union of podman 4.3's and 5.4's lists.
+_MASKED = (
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/dev/block",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+)
+_READ_ONLY = ("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+def text(container: Container, image: Image | None, accounts: users.Accounts, facts: HostFacts, layout: Layout) -> str:
+    """`config` as the text of config.json."""
+    return json.dumps(config(container, image, accounts, facts, layout), indent=1, ensure_ascii=False) + "\n"
+
+
+def config(
+    container: Container, image: Image | None, accounts: users.Accounts, facts: HostFacts, layout: Layout
+) -> dict[str, Any]:
+    """The configuration. *accounts*: the root's account files. Raises `UserError` without the container's name in
+    front."""
+    image_config = image.config if image else ImageConfig()
+    origin = f"image {container.image}" if image else container.rootfs or "the root file system"
+    user = users.resolve(
+        container.user if container.user is not None else image_config.user,
+        container.supplementary_groups,
+        accounts,
+        origin,
+    )
+    bounding = capabilities.bounding_set(
+        container.add_capabilities, container.drop_capabilities, container.privileged, facts.capabilities
+    )
+    process: dict[str, Any] = {
+        "user": {"uid": user.uid, "gid": user.gid, "umask": _UMASK, "additionalGids": list(user.groups)},
+        "args": arguments(container, image_config),
+        "env": [f"{name}={value}" for name, value in environment(container, image_config, user.home, facts).items()],
+        "cwd": _working_directory(container, image_config),
+        "capabilities": capabilities.process_sets(
+            bounding, container.add_capabilities, user.uid == 0 or container.privileged
+        ),
+        "rlimits": _limits(container, facts),
+        "noNewPrivileges": container.no_new_privileges,
+    }
+    if container.terminal:
+        process["terminal"] = True
+    return {
+        "ociVersion": "1.0.2",
+        "process": process,
+        "root": {"path": f"{layout.running(container.name)}/rootfs", "readonly": container.read_only},
+        "hostname": hostname(container, facts),
+        "mounts": [
+            {"destination": m.destination, "type": m.type, "source": m.source, "options": list(m.options)}
+            for m in mounts.mounts(container, facts, layout)
+        ],
+        "annotations": _annotations(container),
+        "linux": _linux(container, bounding, facts),
+    }
+
+
+def arguments(container: Container, image: ImageConfig) -> list[str]:
+    """The command line. An entrypoint of the container's own replaces the image's and drops the image's command; a
+    command of its own replaces the image's (podman specgen, makeCommand). Raises `UserError` when nothing is left."""
+    entrypoint = container.entrypoint if container.entrypoint is not None else image.entrypoint
+    command = container.command or (() if container.entrypoint is not None else image.command)
+    args = [*(() if entrypoint == ("",) else entrypoint), *command]
+    if not args:
+        raise UserError("nothing to run: no Exec=, no Entrypoint=, and the image names neither; set Exec=")
+    if any("\0" in arg for arg in args):
+        raise UserError(f"command {args!r}: holds a NUL character; remove it")
+    return [mounts.INIT_TARGET, "--", *args] if container.run_init else args
+
+
+def environment(container: Container, image: ImageConfig, home: str, facts: HostFacts) -> dict[str, str]:
+    """Names to values: our defaults, then the image's, then the container's own. Environment files come at start."""
+    values = {"PATH": _PATH}
+    if container.terminal:
+        values["TERM"] = "xterm"
+    values |= {"container": "oci", "HOSTNAME": hostname(container, facts), "HOME": home}
+    values |= dict(image.environment)
+    values |= dict(container.environment)
+    for name, value in values.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise UserError(f"environment variable {name!r}: not a name with a value without NUL; correct it")
+    return values
+
+
+def hostname(container: Container, facts: HostFacts) -> str:
+    """With the host's network the host's own name, as podman has it; else the container's, at most 64 bytes."""
+    if container.hostname is not None:
+        if not 0 < len(container.hostname.encode()) <= _HOSTNAME_MAX:
+            raise UserError(f"hostname '{container.hostname}': not 1 to {_HOSTNAME_MAX} bytes long; shorten it")
+        return container.hostname
+    return facts.hostname if container.network is NetworkMode.HOST else container.name[:_HOSTNAME_MAX]
+
+
+def hosts_file(container: Container, facts: HostFacts) -> str:
+    """/etc/hosts of a container without a network: itself, and localhost."""
+    names = " ".join(dict.fromkeys((hostname(container, facts), container.name)))
+    return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{names}\n"
+
+
+def runtime(container: Container, facts: HostFacts) -> Runtime:
+    """The spec's runtime when it names one that is not the default, else the host's."""
+    return facts.runtime if container.runtime is Runtime.CRUN else container.runtime
+
+
+def slice_unit(container: Container) -> str:
+    """The slice of service and scope alike: ``Slice=`` of the definition, else ctr.slice."""
+    unit = next((e.value for e in reversed(container.unit.service) if e.key == "Slice" and e.value), "ctr.slice")
+    if not unit.endswith(".slice") or "%" in unit or unit.startswith("-"):
+        raise UserError(f"Slice={unit}: not the name of a slice; write NAME.slice, without specifiers")
+    return unit
+
+
+def _working_directory(container: Container, image: ImageConfig) -> str:
+    path = container.working_dir or image.working_dir or "/"
+    if not path.startswith("/"):
+        raise UserError(f"working directory '{path}' is not absolute; write one that starts with /")
+    return path
+
+
+def _limits(container: Container, facts: HostFacts) -> list[dict[str, Any]]:
+    limits = {}
+    hard_limits = dict(facts.hard_limits)
+    for name, value in _DEFAULT_LIMITS:
+        ceiling = hard_limits.get(name, -1)
+        limits[name] = (value, value) if ceiling < 0 else (min(value, ceiling), min(value, ceiling))
+    for ulimit in container.ulimits:
+        if ulimit.name not in _LIMIT_NAMES:
+            raise UserError(f"ulimit '{ulimit.name}': unknown; use one of {', '.join(sorted(_LIMIT_NAMES))}")
+        limits[ulimit.name] = (ulimit.soft, ulimit.hard)
+    return [
+        {"type": f"RLIMIT_{name.upper()}", "soft": _unlimited(soft), "hard": _unlimited(hard)}
+        for name, (soft, hard) in sorted(limits.items())
+    ]
+
+
+def _unlimited(value: int) -> int:
+    return _INFINITY if value < 0 else value
+
+
+def _annotations(container: Container) -> dict[str, str]:
+    """The container's own annotations. Labels, the image's among them, never become annotations: whoever made the
+    image would otherwise give orders to the runtime, as root."""
+    for key, _ in container.annotations:
+        if key.startswith(_REFUSED_ANNOTATIONS):
+            raise UserError(
+                f"annotation '{key}': would be an order to the OCI runtime; use [Unit] and [Service] instead"
+            )
+    return dict(container.annotations)
+
+
+def _linux(container: Container, bounding: tuple[str, ...], facts: HostFacts) -> dict[str, Any]:
+    kinds = ["pid", "ipc", "uts", "mount", "cgroup"]
+    if container.network is not NetworkMode.HOST:
+        kinds.insert(1, "network")
+    # Neither cgroupsPath nor resources: limits and device policy are systemd's, on the scope (see runtime.argv).
+    linux: dict[str, Any] = {
+        "namespaces": [{"type": kind} for kind in kinds],
+        "sysctl": _sysctls(container),
+        "devices": [d.oci() for d in devices.granted(container, facts)],
+    }
+    if not container.privileged:
+        linux["maskedPaths"] = list(_MASKED)
+        linux["readonlyPaths"] = list(_READ_ONLY)
+        filters = seccomp.evaluate(facts.seccomp_profile, bounding, facts.architecture, facts.kernel)
+        if filters:
+            linux["seccomp"] = filters
+    return linux
+
+
+def _sysctls(container: Container) -> dict[str, str]:
+    """podman's default (ping without a capability) and the container's own. Raises `UserError` for one that would be
+    the host's: the runtime would refuse it too, but at start."""
+    shared = container.network is NetworkMode.HOST
+    values = {} if shared else {"net.ipv4.ping_group_range": "0 0"}
+    for key, value in container.sysctls:
+        if shared and key.startswith("net."):
+            raise UserError(
+                f"sysctl '{key}': belongs to the host's network, which Network=host shares; set it on the host"
+            )
+        values[key] = value
+    return values

@@ -1,0 +1,102 @@
+"""The launcher's plan: every decision of a start, made at deploy time. Pure; `supervisor.launcher.plan` reads it.
+
+One ``key=value`` per line without quoting, because the launcher cannot afford a parser; a control character in a
+value is therefore refused here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from supervisor.errors import UserError
+from supervisor.paths import Layout
+from supervisor.render import devices, mounts, oci
+from supervisor.render.dropins import stop_signal
+from supervisor.render.facts import HostFacts
+from supervisor.render.lines import one_line
+from supervisor.spec.container import Container
+from supervisor.spec.image import Image, Layer
+
+VERSION = 1
+_TASKS_MAX = 2048  # containers.conf(5) pids_limit
+_INFINITY = 2**64 - 1
+
+
+def text(container: Container, image: Image | None, layers: tuple[Layer, ...], facts: HostFacts, layout: Layout) -> str:
+    """The plan. *layers*: lowest first, empty with Rootfs=. Raises `UserError` naming what cannot be written."""
+    pairs = (
+        *_root(container, layers, facts, layout),
+        *_files(container, layout),
+        *_properties(container, image, facts),
+        *_output(container),
+    )
+    lines = []
+    for key, value in (("ctr-plan", str(VERSION)), ("name", container.name), *pairs):
+        # Layers are separated by tabs, the one control character of the format.
+        for part in value.split("\t") if key == "layer" else (value,):
+            one_line(part, key)
+        lines.append(f"{key}={value}\n")
+    return "".join(lines)
+
+
+def _root(
+    container: Container, layers: tuple[Layer, ...], facts: HostFacts, layout: Layout
+) -> Iterator[tuple[str, str]]:
+    yield "runtime", oci.runtime(container, facts).value
+    yield "rootfs", f"{layout.running(container.name)}/rootfs"
+    if container.rootfs is not None:
+        yield "directory", container.rootfs
+        return
+    if not layers:
+        raise UserError(f"image {container.image}: has no layers, so there is nothing to run; use another")
+    for layer in layers:
+        one_line(layer.path + layer.data, "layer")
+        yield "layer", "\t".join((layer.kind, layer.path, *((layer.data,) if layer.data else ())))
+    # A read-only root has a writable layer too: the runtime makes mount points in it before it seals the root.
+    yield "upper", f"{layout.container(container.name)}/layer"
+    if not container.keep_layer:
+        yield "fresh", "1"
+
+
+def _files(container: Container, layout: Layout) -> Iterator[tuple[str, str]]:
+    for directory in mounts.volume_directories(container, layout):
+        yield "volume", directory
+    for path in container.environment_files:
+        yield "env-file", path
+    if container.environment_files:
+        for name in sorted(dict(container.environment)):
+            yield "env-keep", name
+
+
+def _properties(container: Container, image: Image | None, facts: HostFacts) -> Iterator[tuple[str, str]]:
+    yield "slice", one_line(oci.slice_unit(container), "Slice=")
+    given = {p.name for p in container.scope_properties}
+    # The scope outlives the service only by accident; it should then stop the way the service would.
+    timeout = container.stop_timeout
+    yield "property", f"i KillSignal {stop_signal(container, image)}"
+    yield "property", f"t TimeoutStopUSec {_INFINITY if math.isinf(timeout) else max(1, round(timeout * 1e6))}"
+    if "TasksMax" not in given:
+        yield "property", f"t TasksMax {_TASKS_MAX}"
+    if not container.privileged:
+        if "DevicePolicy" not in given:
+            yield "property", "s DevicePolicy strict"
+        for node, access in devices.policy(container, facts):
+            yield "property", f"a(ss) DeviceAllow {node} {access}"
+    for scope_property in container.scope_properties:
+        values = scope_property.value.split("\n") if scope_property.signature == "a(ss)" else [scope_property.value]
+        for value in values:
+            yield "property", f"{scope_property.signature} {scope_property.name} {value}"
+
+
+def _output(container: Container) -> Iterator[tuple[str, str]]:
+    yield "log", container.log_driver.value
+    yield "identifier", container.name
+    for key, flag in (
+        ("terminal", container.terminal),
+        # Only `ctrctl run` attaches; a definition's container must not wait for anybody.
+        ("attach", not container.source.startswith("/")),
+        ("oneshot", container.oneshot),
+    ):
+        if flag:
+            yield key, "1"

@@ -1,0 +1,144 @@
+"""Everything deploy writes for one container, in memory. Pure.
+
+`Tree.files` go together into one directory that is exchanged whole; the drop-in and the links lie in systemd's
+directories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from supervisor.errors import UserError
+from supervisor.names import service_unit
+from supervisor.paths import Layout
+from supervisor.render import dropins, oci, plan
+from supervisor.render.facts import HostFacts
+from supervisor.render.lines import one_line
+from supervisor.render.users import Accounts
+from supervisor.spec import codec
+from supervisor.spec.container import Container
+from supervisor.spec.image import Image, Layer
+
+TEMPLATE = "/usr/lib/systemd/system/ctr@.service"
+
+#: systemd.unit(5): [Install] setting to the directory that holds its links.
+_DIRECTORIES = {"WantedBy": "wants", "RequiredBy": "requires", "UpheldBy": "upholds"}
+_UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
+_UNIT_TYPES = (".target", ".service", ".socket", ".timer", ".path", ".mount", ".device", ".slice", ".scope", ".swap")
+
+#: Files whose change means that a running container is out of date; the others only describe it.
+EFFECTIVE = frozenset(("config.json", "plan", "hosts", "hostname"))
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be: *path* is its name inside the container's directory, or absolute for the drop-in."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link below systemd's unit directory: *path* absolute, *target* as it is written into the link."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One container's rendered state."""
+
+    name: str
+    files: tuple[File, ...]
+    dropin: File
+    links: tuple[Link, ...]
+
+    @property
+    def digest(self) -> str:
+        """Identifies `files`: 16 hex digits."""
+        content = "\0".join(f"{f.path}\0{f.mode}\0{f.text}" for f in self.files)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def tree(
+    container: Container,
+    image: Image | None,
+    layers: tuple[Layer, ...],
+    facts: HostFacts,
+    layout: Layout,
+    accounts: Accounts | None = None,
+) -> Tree:
+    """Render *container*. *accounts*: account files of its root, by default the image's. Raises `UserError`."""
+    try:
+        return _tree(container, image, layers, facts, layout, accounts)
+    except UserError as error:
+        raise UserError(f"{container.name}: {error}") from error
+
+
+def _tree(
+    container: Container,
+    image: Image | None,
+    layers: tuple[Layer, ...],
+    facts: HostFacts,
+    layout: Layout,
+    accounts: Accounts | None,
+) -> Tree:
+    if accounts is None:
+        accounts = Accounts(image.passwd, image.group) if image else Accounts()
+    links = _links(container, layout)
+    deployed = {
+        "image": image.id if image else "",
+        "origin": container.source,
+        "links": [[link.path, link.target] for link in links],
+    }
+    # 0600: environment values are often secrets, and only root's programs read these.
+    files = [
+        File("spec.json", codec.dumps(container), 0o600),
+        File("deployed.json", json.dumps(deployed, indent=1) + "\n", 0o600),
+        File("config.json", oci.text(container, image, accounts, facts, layout), 0o600),
+        File("plan", plan.text(container, image, layers, facts, layout), 0o600),
+        File("hostname", oci.hostname(container, facts) + "\n"),
+        File("hosts", oci.hosts_file(container, facts)),
+    ]
+    directory = f"{layout.units}/{service_unit(container.name)}.d"
+    return Tree(container.name, tuple(files), File(f"{directory}/50-ctr.conf", dropins.text(container, image)), links)
+
+
+def _links(container: Container, layout: Layout) -> tuple[Link, ...]:
+    """What ``systemctl enable`` would make of [Install]; every word of a setting counts, an empty one resets
+    (Quadlet)."""
+    wanted: dict[str, list[str]] = {}
+    for entry in container.unit.install:
+        words = one_line(entry.value, f"{entry.key}=").split()
+        wanted[entry.key] = [*wanted.get(entry.key, ()), *words] if words else []
+    unit = service_unit(container.name)
+    links = []
+    for key, words in wanted.items():
+        for word in dict.fromkeys(words):
+            if key == "Alias":
+                path = _alias(word, container.name)
+            elif key in _DIRECTORIES:
+                path = f"{_unit_name(word, key)}.{_DIRECTORIES[key]}/{unit}"
+            else:
+                raise UserError(f"[Install] {key}=: not supported; use WantedBy=, RequiredBy=, UpheldBy= or Alias=")
+            links.append(Link(f"{layout.units}/{path}", TEMPLATE))
+    return tuple(sorted(links, key=lambda link: link.path))
+
+
+def _unit_name(word: str, key: str) -> str:
+    if set(word) <= _UNIT_CHARACTERS and word.endswith(_UNIT_TYPES) and not word.startswith(".") and len(word) < 256:
+        return word
+    raise UserError(f"{key}={word}: not a unit's name; write multi-user.target, say")
+
+
+def _alias(word: str, name: str) -> str:
+    """systemd refuses a plain name for an instance of a template (systemd.unit(5), "Description"); the instance must
+    agree."""
+    if _unit_name(word, "Alias").endswith(f"@{name}.service") and word != service_unit(name):
+        return word
+    raise UserError(f"Alias={word}: systemd takes only PREFIX@{name}.service as another name of {service_unit(name)}")

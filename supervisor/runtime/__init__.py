@@ -1,0 +1,1 @@
+"""Command lines of the OCI runtimes, crun and runc. Pure."""

@@ -1,0 +1,170 @@
+"""One container, as its author meant it: no image facts, no host facts, no paths of ours.
+
+Definitions and command lines compile into `Container`; `supervisor.render` turns it, together with
+`supervisor.spec.image.Image`, into files. Sizes are bytes, durations seconds, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class PullPolicy(Enum):
+    """When deploy fetches the image (podman-run(1) ``--pull``)."""
+
+    ALWAYS = "always"
+    MISSING = "missing"
+    NEVER = "never"
+    NEWER = "newer"
+
+
+class LogDriver(Enum):
+    """Where stdout and stderr go."""
+
+    JOURNALD = "journald"
+    """Through the relay: pipes, kept across its restarts, shown by ``journalctl -u ctr@NAME``."""
+    PASSTHROUGH = "passthrough"
+    """journald's own socket, no relay; see DESIGN section 2 for its limits."""
+    NONE = "none"
+
+
+class Runtime(Enum):
+    """The OCI runtime program."""
+
+    CRUN = "crun"
+    RUNC = "runc"
+
+
+class NetworkMode(Enum):
+    """What the container sees of the network."""
+
+    NONE = "none"
+    """A network namespace of its own with only ``lo``."""
+    HOST = "host"
+
+
+class MountType(Enum):
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount. *options* are mount(8) words ('ro', 'rslave', 'size=64m', 'mode=1777'), in the order given."""
+
+    type: MountType
+    target: str
+    """Absolute path in the container."""
+    source: str = ""
+    """BIND: absolute host path. VOLUME: the volume's name. TMPFS: empty."""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ulimit:
+    """setrlimit(2): *name* without ``RLIMIT_`` in lower case ('nofile'); -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeProperty:
+    """A resource-control setting that belongs on the scope, where the processes are.
+
+    *name* and *value* are as on D-Bus (org.freedesktop.systemd1(5)), e.g. MemoryMax, CPUQuotaPerSecUSec, TasksMax;
+    *signature* is the D-Bus type: 't' (uint64), 'b', 's', 'ay' or 'a(ss)'. For 't', 2**64-1 is infinity.
+    A bool is 'true' or 'false', 'ay' is lower-case hex, 'a(ss)' is pairs as "PATH MODE" joined by newlines.
+    """
+
+    name: str
+    signature: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ``Key=value`` line that is passed through to systemd as it is."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSections:
+    """The [Unit], [Service] and [Install] lines of the definition, minus what ctr acts on itself."""
+
+    unit: tuple[Entry, ...] = ()
+    service: tuple[Entry, ...] = ()
+    install: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container. Unset is None (or an empty tuple): the image's own value, else podman's default, applies."""
+
+    name: str
+    source: str
+    """Where it came from: the definition's path, or the command line (``ctrctl run``)."""
+    image: str | None = None
+    """Image reference as written; exactly one of *image* and *rootfs* is set."""
+    rootfs: str | None = None
+    """Absolute host directory used as the root file system."""
+    pull: PullPolicy = PullPolicy.MISSING
+
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    """Name and value, last one wins."""
+    environment_files: tuple[str, ...] = ()
+    """Absolute paths, read by the launcher at every start; `environment` wins over them."""
+    working_dir: str | None = None
+    user: str | None = None
+    """'USER', 'UID', 'USER:GROUP' or 'UID:GID', as the OCI image config writes it."""
+    supplementary_groups: tuple[str, ...] = ()
+    hostname: str | None = None
+    timezone: str | None = None
+    """'local' or a name below /usr/share/zoneinfo."""
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    mounts: tuple[Mount, ...] = ()
+    read_only: bool = False
+    read_only_tmpfs: bool = True
+    """With *read_only*: writable tmpfs on /tmp, /var/tmp, /run (podman-run(1) ``--read-only-tmpfs``)."""
+    shm_size: int = 64 * 1024 * 1024
+
+    add_capabilities: tuple[str, ...] = ()
+    """Upper case with CAP_ prefix, or 'ALL'."""
+    drop_capabilities: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    privileged: bool = False
+    ulimits: tuple[Ulimit, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    devices: tuple[str, ...] = ()
+    """Absolute host device nodes, 'HOST[:CONTAINER[:rwm]]'."""
+    scope_properties: tuple[ScopeProperty, ...] = ()
+    """Limits: memory, pids, cpu, io."""
+    network: NetworkMode = NetworkMode.NONE
+
+    run_init: bool = False
+    terminal: bool = False
+    stdin: bool = False
+    """Keep stdin open (``run -i``); otherwise it is /dev/null."""
+    stop_signal: str | None = None
+    """A name with SIG prefix, or a number in decimal."""
+    stop_timeout: float = 10.0
+    """Seconds between the stop signal and SIGKILL."""
+    oneshot: bool = False
+    """Runs to completion before its dependents start: Type=oneshot, RemainAfterExit=yes."""
+
+    log_driver: LogDriver = LogDriver.JOURNALD
+    runtime: Runtime = Runtime.CRUN
+    keep_layer: bool = False
+    """Whether the writable layer survives stop and start (``ctrctl run``), or each start is fresh (Quadlet)."""
+    remove: bool = False
+    """Removed once it has stopped (``run --rm``)."""
+    unit: UnitSections = field(default_factory=UnitSections)

@@ -1,0 +1,98 @@
+"""ctrctl apply and check: which definitions, which images, what is said."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli import apply
+from supervisor.cli.apply import wanted_images
+from supervisor.cli.console import Console
+from supervisor.errors import DefinitionError
+from supervisor.paths import Layout
+from supervisor.spec.container import Container, PullPolicy
+
+
+class Terminal(Console):
+    """A console whose output can be read."""
+
+    def __init__(self, root: Path) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        super().__init__(io.StringIO(), self.out, self.err, {}, Layout(str(root)))
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Terminal:
+    (tmp_path / "etc/ctr").mkdir(parents=True)
+    return Terminal(tmp_path)
+
+
+def words(*arguments: str, verb: str = "check") -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    apply.configure(verb, parser)
+    return parser.parse_args(arguments)
+
+
+def define(console: Terminal, name: str, text: str) -> Path:
+    path = Path(console.layout.definitions, name)
+    path.write_text(text)
+    return path
+
+
+def test_check_counts_what_is_valid(console: Terminal) -> None:
+    """Without arguments it reads the whole directory."""
+    define(console, "a.container", "[Container]\nImage=nginx\n")
+    define(console, "b.container", "[Container]\nImage=nginx\n")
+    assert apply.run("check", words(), console) == 0
+    assert console.out.getvalue() == "2 definitions valid\n"
+
+
+def test_every_mistake_comes_with_file_and_line(console: Terminal) -> None:
+    """Definitions and settings in one list, for check and apply alike: nothing else happens."""
+    path = define(console, "a.container", "[Container]\nImage=nginx\nStopTimeout=never\nNonsense=1\n")
+    conf = define(console, "ctr.conf", "[ctr]\nruntime=x\n")
+    for verb in ("check", "apply"):
+        with pytest.raises(DefinitionError) as caught:
+            apply.run(verb, words(verb=verb), console)
+        found = [str(p) for p in caught.value.problems]
+        assert any(f.startswith(f"{path}:3: ") for f in found)
+        assert any(f.startswith(f"{path}:4: ") for f in found)
+        assert any(f.startswith(f"{conf}:2: ") for f in found)
+
+
+def test_check_takes_files(console: Terminal) -> None:
+    """A path that is not there is a mistake like any other."""
+    path = define(console, "a.container", "[Container]\nImage=nginx\n")
+    assert apply.run("check", words(str(path)), console) == 0
+    with pytest.raises(DefinitionError, match=r"missing\.container"):
+        apply.run("check", words(str(path.with_name("missing.container"))), console)
+
+
+def test_images_are_fetched_as_the_policies_say() -> None:
+    """Each once; 'always' beats the others; 'never' and what is there already are left alone."""
+    containers = [
+        Container(name=f"c{n}", source="x", image=image, pull=policy)
+        for n, (image, policy) in enumerate(
+            [
+                ("there", PullPolicy.MISSING),
+                ("gone", PullPolicy.MISSING),
+                ("gone", PullPolicy.MISSING),
+                ("never", PullPolicy.NEVER),
+                ("fresh", PullPolicy.ALWAYS),
+                ("fresh", PullPolicy.NEWER),
+                ("newer", PullPolicy.NEWER),
+                ("mixed", PullPolicy.MISSING),
+                ("mixed", PullPolicy.ALWAYS),
+            ]
+        )
+    ]
+    containers.append(Container(name="r", source="x", rootfs="/r"))
+    assert wanted_images(tuple(containers), frozenset(("gone", "never", "mixed"))) == (
+        ("fresh", PullPolicy.ALWAYS),
+        ("gone", PullPolicy.MISSING),
+        ("mixed", PullPolicy.ALWAYS),
+        ("newer", PullPolicy.NEWER),
+    )

@@ -1,0 +1,56 @@
+"""The words for what went wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.cli.failure import reason, sentence
+from supervisor.errors import HostError, InternalError, UserError
+from supervisor.systemd.sdbus import BusError
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "launcher", "words"),
+    [
+        ("exit-code", 3, [], "exited with status 3"),
+        ("exit-code", 125, ["first", "web: no plan"], "the launcher said: web: no plan"),
+        ("exit-code", 127, [], "exited with status 127"),
+        ("signal", 9, [], "killed by SIGKILL"),
+        ("core-dump", 11, [], "killed by SIGSEGV (core dumped)"),
+        ("timeout", 0, [], "timed out (TimeoutStartSec= of its unit)"),
+        ("oom-kill", 9, [], "killed for lack of memory"),
+        ("protocol", 0, [], "ended before it was up"),
+        ("something-new", 0, [], "systemd's result is 'something-new'"),
+    ],
+)
+def test_reasons(result: str, status: int, launcher: list[str], words: str) -> None:
+    """A result and a status become one phrase."""
+    assert reason("start", {"Result": result, "ExecMainStatus": status, "ExecMainCode": 1}, launcher) == words
+
+
+def test_a_stop_that_timed_out_names_the_other_setting() -> None:
+    """Which of the two timeouts it was depends on the verb."""
+    state = {"Result": "timeout", "ExecMainStatus": 0, "ExecMainCode": 0}
+    assert reason("stop", state, []) == "timed out (TimeoutStopSec= of its unit)"
+
+
+def test_lack_of_privilege_says_so_wherever_it_lies() -> None:
+    """polkit's refusal below a wrapped error, or the kernel's, is answered with what to do."""
+    denied = HostError("ctr@web.service: start: Interactive authentication required.")
+    denied.__cause__ = BusError("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "x")
+    assert sentence(denied).endswith(": needs root (or polkit permission)")
+    assert sentence(PermissionError(13, "Permission denied", "/etc/x")) == (
+        "/etc/x: Permission denied: needs root (or polkit permission)"
+    )
+
+
+def test_ordinary_errors_are_their_own_words() -> None:
+    """Nothing is added to a message that says it all."""
+    assert sentence(UserError("web: no")) == "web: no"
+    assert sentence(OSError(28, "No space left on device", "/var")) == "/var: No space left on device"
+
+
+@pytest.mark.parametrize("error", [InternalError("impossible"), ValueError("x")])
+def test_defects_ask_for_a_report(error: Exception) -> None:
+    """Our own mistakes are called that."""
+    assert sentence(error).startswith("internal error: ")

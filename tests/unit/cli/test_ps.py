@@ -1,0 +1,137 @@
+"""The rows of ``ctrctl ps``: words, filters and JSON."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.cli.containers import Details, Exit, Listing, Phase
+from supervisor.cli.ps import document, duration, matches, parse_filters, rfc3339, row, status
+from supervisor.errors import UserError
+
+NOW = 1_700_000_000.0
+
+
+def _listing(
+    phase: Phase, *, exit: Exit | None = None, started: float | None = None, details: Details | None = None
+) -> Listing:
+    return Listing("web", phase, started, exit, details or Details(readable=True, image="nginx", command=("nginx",)))
+
+
+def _exit(code: str, number: int, result: str = "exit-code", ago: float = 120) -> Exit:
+    return Exit("", result, code, number, NOW - ago)
+
+
+@pytest.mark.parametrize(
+    ("listing", "words"),
+    [
+        (_listing(Phase.RUNNING, started=NOW - 300), "Up 5 minutes"),
+        (_listing(Phase.RUNNING), "Up"),
+        (_listing(Phase.PAUSED, started=NOW - 5), "Up 5 seconds (Paused)"),
+        (_listing(Phase.EXITED, exit=_exit("exited", 3)), "Exited (3) 2 minutes ago"),
+        (_listing(Phase.EXITED, exit=_exit("killed", 9)), "Exited (137) 2 minutes ago"),
+        (_listing(Phase.EXITED, exit=Exit("", "success", "exited", 0, 0.0)), "Exited (0)"),
+        (_listing(Phase.RESTARTING, exit=_exit("exited", 1, ago=3)), "Restarting (1) 3 seconds ago"),
+        (_listing(Phase.FAILED, exit=_exit("", 0, "resources")), "Failed (could not start) 2 minutes ago"),
+        (_listing(Phase.FAILED), "Failed"),
+        (_listing(Phase.CREATED), "Created"),
+        (_listing(Phase.STARTING), "Starting"),
+        (_listing(Phase.STOPPING), "Stopping"),
+    ],
+)
+def test_status_words(listing: Listing, words: str) -> None:
+    """docker's words where it has one."""
+    assert status(listing, NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "less than a second"),
+        (0.9, "less than a second"),
+        (1, "1 second"),
+        (59.9, "59 seconds"),
+        (60, "about a minute"),
+        (119, "about a minute"),
+        (120, "2 minutes"),
+        (3599, "59 minutes"),
+        (3600, "about an hour"),
+        (7200, "2 hours"),
+        (47 * 3600, "47 hours"),
+        (48 * 3600, "2 days"),
+        (13 * 86400, "13 days"),
+        (14 * 86400, "2 weeks"),
+        (60 * 86400, "2 months"),
+        (729 * 86400, "24 months"),
+        (730 * 86400, "2 years"),
+    ],
+)
+def test_durations_as_docker_rounds_them(seconds: float, words: str) -> None:
+    """go-units' HumanDuration, in lower case."""
+    assert duration(seconds) == words
+
+
+def test_a_long_command_is_cut_unless_asked() -> None:
+    """30 characters, an ellipsis among them; --no-trunc shows all."""
+    item = _listing(Phase.CREATED, details=Details(readable=True, command=("x" * 40,)))
+    assert row(item, NOW)[2] == "x" * 29 + "…"
+    assert row(item, NOW, full=True)[2] == "x" * 40
+
+
+def test_what_cannot_be_read_is_a_dash() -> None:
+    """An unprivileged caller sees which containers run, and a dash for the rest."""
+    item = _listing(Phase.CREATED, details=Details())
+    assert row(item, NOW)[1:3] == ("-", "-")
+    assert document(item, NOW)["image"] is None
+
+
+def test_failure_is_red() -> None:
+    """A status that wants attention is coloured, a clean exit is not."""
+    assert row(_listing(Phase.EXITED, exit=_exit("exited", 1)), NOW)[3][0] == "red"
+    assert row(_listing(Phase.EXITED, exit=_exit("exited", 0)), NOW)[3][0] == ""
+
+
+def test_json_has_numbers_and_times() -> None:
+    """Programs get the parts, not only the words."""
+    found = document(_listing(Phase.EXITED, exit=_exit("exited", 3)), NOW)
+    assert found["state"] == "exited"
+    assert found["exit_code"] == 3
+    assert found["finished_at"] == "2023-11-14T22:11:20.000000Z"
+    assert found["started_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("filters", "fits"),
+    [
+        ([], True),
+        (["name=we"], True),
+        (["name=db"], False),
+        (["name=db", "name=web"], True),
+        (["status=running"], True),
+        (["status=exited"], False),
+        (["label=tier"], True),
+        (["label=tier=front"], True),
+        (["label=tier=back"], False),
+        (["label=tier", "label=other"], False),
+        (["name=web", "status=exited"], False),
+    ],
+)
+def test_filters(filters: list[str], fits: bool) -> None:
+    """Values of a key are alternatives, keys and labels all have to fit."""
+    item = _listing(Phase.RUNNING, details=Details(labels=(("tier", "front"),)))
+    assert matches(item, parse_filters(filters)) is fits
+
+
+@pytest.mark.parametrize("text", ["name", "colour=red", "status=sleeping", ""])
+def test_filters_that_make_no_sense(text: str) -> None:
+    """A filter that could never match is an error, not an empty list."""
+    with pytest.raises(UserError, match=r"^filter "):
+        parse_filters([text])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, None), (0.0, None), (1.5, "1970-01-01T00:00:01.500000Z"), (1.99999999, "1970-01-01T00:00:01.999999Z")],
+)
+def test_rfc3339(seconds: float | None, text: str | None) -> None:
+    """UTC, microseconds, null where there is no time."""
+    assert rfc3339(seconds) == text

@@ -1,0 +1,139 @@
+"""Volume=, Tmpfs= and Mount= mean what podman-run(1) says, or are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from supervisor.definitions.mounts import Place, mount, tmpfs, volume
+from supervisor.errors import UserError
+from supervisor.names import is_name
+from supervisor.spec.container import Mount, MountType
+
+PLACE = Place("/etc/ctr", "web")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/srv:/data", Mount(MountType.BIND, "/data", "/srv")),
+        ("/srv/:/data/:ro,rslave", Mount(MountType.BIND, "/data", "/srv", ("ro", "rslave"))),
+        ("./a/../b:/data", Mount(MountType.BIND, "/data", "/etc/ctr/b")),
+        ("../b:/data:rbind", Mount(MountType.BIND, "/data", "/etc/b", ("rbind",))),
+        (".:/data", Mount(MountType.BIND, "/data", "/etc/ctr")),
+        ("data:/data", Mount(MountType.VOLUME, "/data", "data")),
+        ("data:/data:nocopy,noexec,rw", Mount(MountType.VOLUME, "/data", "data", ("noexec", "rw"))),
+    ],
+)
+def test_volume(text: str, expected: Mount) -> None:
+    """A source with '/' or '.' in front is a host path, any other the name of a volume."""
+    assert volume(text, PLACE).mount == expected
+    assert volume(text, PLACE).warnings == ()
+
+
+def test_an_unnamed_volume_has_a_stable_name_and_a_warning() -> None:
+    """The name depends on the container and the target, is valid for long container names too, and is told."""
+    one, other = volume("/data", PLACE), volume("/data/", dataclasses.replace(PLACE, container="w" * 128))
+    assert one.mount == volume("/data", PLACE).mount
+    assert one.mount.type is MountType.VOLUME and one.mount.source.startswith("web-")
+    assert one.mount.source != volume("/data2", PLACE).mount.source
+    assert is_name(other.mount.source)
+    assert one.mount.source in one.warnings[0]
+    # Two names that differ only where they are cut off do not share a volume.
+    assert other.mount.source != volume("/data", dataclasses.replace(PLACE, container="w" * 127)).mount.source
+
+
+def test_relabelling_depends_on_the_host() -> None:
+    """Without SELinux z and Z say nothing, with a warning; with SELinux they are refused, not ignored."""
+    found = volume("/srv:/data:Z,ro", PLACE)
+    assert found.mount.options == ("ro",)
+    assert "no SELinux label" in found.warnings[0]
+    with pytest.raises(UserError, match="chcon"):
+        volume("/srv:/data:z", dataclasses.replace(PLACE, selinux=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("", "begin it with '/'"),
+        (":/data", "TARGET alone"),
+        ("/srv:data", "begin it with '/'"),
+        ("/srv:/", "Image= or Rootfs="),
+        ("/srv:/proc/sys", "choose another path"),
+        ("/srv:/proc/", "choose another path"),
+        ("a/b:/data", "begin a path with '/' or './'"),
+        ("~/b:/data", "begin a path with '/' or './'"),
+        ("-a:/data", "volume name"),
+        ("data.volume:/data", "like data:/data"),
+        ("/srv:/data:O", "read-only with 'ro'"),
+        ("/srv:/data:U", "chown"),
+        ("/srv:/data:idmap=uids=0-1-10", "container's user"),
+        ("data:/data:copy", "fill the volume"),
+        ("data:/data:rslave", "bind mounts only"),
+        ("/srv:/data:bogus", "is no mount option"),
+        ("/srv:/data:ro,rw", "contradict"),
+        ("/srv:/data:rslave,rprivate", "contradict"),
+        ("/srv:/data:rshared", "cannot be seen outside"),
+    ],
+)
+def test_refused_volume(text: str, instead: str) -> None:
+    """What cannot be honoured is refused with what to write instead."""
+    with pytest.raises(UserError) as raised:
+        volume(text, PLACE)
+    assert instead in str(raised.value)
+
+
+def test_tmpfs() -> None:
+    """Options are those of tmpfs(5), sizes in podman's units."""
+    assert tmpfs("/tmp").mount == Mount(MountType.TMPFS, "/tmp")
+    found = tmpfs("/run/x:rw,size=50%,mode=1777,uid=5,noexec,notmpcopyup").mount
+    assert found.options == ("rw", "size=50%", "mode=1777", "uid=5", "noexec", "notmpcopyup")
+    assert tmpfs("/x:size=1m").mount.options == ("size=1048576",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", "/", "/x:bogus", "/x:size=y", "/x:mode=9", "/x:tmpcopyup,notmpcopyup", "/x:noswap", "/x:ro,rw", "/x:z"],
+)
+def test_refused_tmpfs(text: str) -> None:
+    """Unknown options, contradictory ones, and those that cannot be honoured yet are refused."""
+    with pytest.raises(UserError):
+        tmpfs(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("type=bind,source=/a,destination=/b,ro", Mount(MountType.BIND, "/b", "/a", ("ro",))),
+        ("type=bind,src=./a,dst=/b,readonly=false", Mount(MountType.BIND, "/b", "/etc/ctr/a", ("rw",))),
+        (
+            "type=bind,src=/a,target=/b,bind-propagation=rslave,bind-nonrecursive",
+            Mount(MountType.BIND, "/b", "/a", ("rslave", "bind")),
+        ),
+        ('"src=a,b",type=bind,dst=/b', None),
+        ('type=bind,"src=/a,b",dst=/b', Mount(MountType.BIND, "/b", "/a,b")),
+        ("source=data,target=/b,chown=false,idmap=false", Mount(MountType.VOLUME, "/b", "data")),
+        ("type=tmpfs,dst=/b,tmpfs-size=1k,tmpfs-mode=700", Mount(MountType.TMPFS, "/b", "", ("size=1024", "mode=700"))),
+        ("type=volume,dst=/b", volume("/b", PLACE).mount),
+        ("type=bind,dst=/b", None),
+        ("type=bind,src=a,dst=/b", None),
+        ("type=volume,src=/a,dst=/b", None),
+        ("type=volume,src=a", None),
+        ("type=glob,src=/a*,dst=/b", None),
+        ("type=image,src=x,dst=/b", None),
+        ("type=tmpfs,src=/a,dst=/b", None),
+        ("type=bind,src=/a,dst=/b,U=true", None),
+        ("type=bind,src=/a,dst=/b,no-dereference", None),
+        ("type=bind,src=/a,dst=/b,ro=maybe", None),
+        ('type=bind,"src=/a', None),
+        ("", None),
+    ],
+)
+def test_mount(text: str, expected: Mount | None) -> None:
+    """The long form gives the same mounts as the short ones; what cannot be honoured is refused (None)."""
+    if expected is None:
+        with pytest.raises(UserError):
+            mount(text, PLACE)
+    else:
+        assert mount(text, PLACE).mount == expected

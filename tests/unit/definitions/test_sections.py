@@ -1,0 +1,161 @@
+"""[Unit], [Service] and [Install]: what passes, what moves to the scope, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.definitions import section_keys
+from supervisor.definitions.quadlet import Compiled, Context, compile_file
+from supervisor.spec.container import Container, Entry
+
+PATH = "/etc/ctr/web.container"
+BASE = "[Container]\nImage=x\nNetwork=none\n"
+CONTEXT = Context(names={"db.container": "database", "web.container": "web"})
+
+
+def compiled(text: str, context: Context = CONTEXT) -> Compiled:
+    return compile_file(PATH, BASE + text, context)
+
+
+def container(text: str) -> Container:
+    result = compiled(text)
+    assert result.problems == () and result.container is not None
+    return result.container
+
+
+def test_lines_pass_through_as_they_are() -> None:
+    """systemd's own specifiers, quotes and repetitions are left to systemd."""
+    unit = container(
+        '[Unit]\nDescription=a %i "b"\nAfter=a.service\nAfter=b.service\n'
+        "[Service]\nExecStartPre=-/bin/a %n\nRestart=always\nSlice=a.slice\n"
+        "[Install]\nWantedBy=multi-user.target\n"
+    ).unit
+    assert unit.unit == (Entry("Description", 'a %i "b"'), Entry("After", "a.service"), Entry("After", "b.service"))
+    assert unit.service == (Entry("ExecStartPre", "-/bin/a %n"), Entry("Restart", "always"), Entry("Slice", "a.slice"))
+    assert unit.install == (Entry("WantedBy", "multi-user.target"),)
+
+
+def test_an_empty_assignment_is_resolved_here() -> None:
+    """In our drop-in it would reset what ctr@.service sets, so it never gets there."""
+    lines = "ExecStartPre=/bin/a\nExecStartPre=\nExecStartPre=/bin/b\nMemoryMax=1G\nMemoryMax=\n"
+    result = container(f"[Service]\n{lines}")
+    assert result.scope_properties == ()
+    assert result.unit.service == (Entry("ExecStartPre", "/bin/b"),)
+
+
+@pytest.mark.parametrize("key", sorted(section_keys.DEPENDENCIES))
+def test_a_definition_named_in_a_dependency_becomes_its_unit(key: str) -> None:
+    """``db.container`` is the unit of the container it defines, whatever that is called."""
+    unit = container(f"[Unit]\n{key}=a.target db.container\n").unit
+    assert unit.unit == (Entry(key, "a.target ctr@database.service"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("nope.container", "there is no valid nope.container beside this definition"),
+        ("web.container", "web.container is this definition itself"),
+        ("a.pod", "a.pod: only .container files are supported yet"),
+    ],
+)
+@pytest.mark.parametrize("section", ["[Unit]\nAfter", "[Install]\nWantedBy"])
+def test_a_dependency_on_what_is_not_there_is_refused(section: str, value: str, message: str) -> None:
+    """systemd would ignore a unit it does not know; a definition that does not exist is a mistake."""
+    problem = compiled(f"{section}=a.target {value}\n").problems[0]
+    assert problem.line == 5
+    assert problem.message.startswith(message)
+
+
+def test_the_name_podman_would_have_used_is_a_warning() -> None:
+    """``db.service`` may exist, but beside db.container it is probably what a podman user wrote."""
+    result = compiled("[Unit]\nAfter=db.service\n")
+    assert result.container is not None
+    assert [warning.message for warning in result.warnings] == [
+        "db.service is not a unit of ctr, ctr@database.service is; write database.container"
+    ] or [warning.message for warning in result.warnings] == [
+        "db.service is not a unit of ctr, ctr@database.service is; write db.container"
+    ]
+
+
+def test_name_specifiers_are_a_warning() -> None:
+    """%N and %p are parts of ctr@NAME.service, not of the file's name as under podman."""
+    result = compiled("[Service]\nExecStartPre=/bin/a %N\nExecStartPre=/bin/a %%N %i\n")
+    assert [(warning.line, "write %i" in warning.message) for warning in result.warnings] == [(5, True)]
+
+
+@pytest.mark.parametrize("key", sorted(section_keys.SERVICE_REFUSED))
+def test_a_key_that_would_break_the_hand_over_is_refused(key: str) -> None:
+    """Each with a reason and an alternative."""
+    problems = compiled(f"[Service]\n{key}=x\n").problems
+    assert [(problem.line, problem.key) for problem in problems] == [(5, key)]
+    assert "; " in problems[0].message or ": " in problems[0].message
+
+
+@pytest.mark.parametrize(("key", "value"), [*section_keys.ALREADY_SO.items(), ("Type", "notify")])
+def test_what_is_so_anyway_may_be_said(key: str, value: str) -> None:
+    """Files written for podman need not lose lines that change nothing."""
+    assert container(f"[Service]\n{key}={value}\n").unit.service == ()
+
+
+def test_limits_move_to_the_scope() -> None:
+    """The processes are in the scope, so limits in the service would limit nothing."""
+    result = container("[Service]\nMemoryMax=1G\nCPUQuota=50%\nMemoryMax=2G\n")
+    assert [(p.name, p.value) for p in result.scope_properties] == [
+        ("MemoryMax", str(2 * 1024**3)),
+        ("CPUQuotaPerSecUSec", "500000"),
+    ]
+    assert result.unit.service == ()
+
+
+def test_two_limits_for_one_thing_are_refused() -> None:
+    """Memory= and MemoryMax= are the same property; only podman's implied swap limit gives way."""
+    text = "Memory=1g\nPidsLimit=5\n[Service]\nMemoryMax=1G\nTasksMax=6\n"
+    assert [problem.line for problem in compiled(text).problems] == [4, 5]
+    swap = container("Memory=1g\n[Service]\nMemorySwapMax=0\n").scope_properties
+    assert [(p.name, p.value) for p in swap] == [("MemorySwapMax", "0"), ("MemoryMax", str(1024**3))]
+
+
+def test_oneshot() -> None:
+    """Type=oneshot runs to completion; RemainAfterExit= is systemd's default unless it is written."""
+    plain = container("[Service]\nType=oneshot\n")
+    assert plain.oneshot and plain.unit.service == (Entry("RemainAfterExit", "no"),)
+    kept = container("[Service]\nRemainAfterExit=no\nRemainAfterExit=true\nType=oneshot\nRestart=on-failure\n")
+    assert kept.unit.service == (Entry("RemainAfterExit", "yes"), Entry("Restart", "on-failure"))
+    assert not container("[Service]\nType=oneshot\nType=notify\n").oneshot
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[Service]\nType=oneshot\nRestart=always\n",
+            "always is not allowed with Type=oneshot; write Restart=on-failure",
+        ),
+        ("[Service]\nRemainAfterExit=yes\n", "works only with Type=oneshot here; add that, or remove the line"),
+        ("[Service]\nRestart=unless-stopped\n", "'unless-stopped' is not a restart policy; write always, with"),
+        ("[Service]\nRestart=on-failure:3\n", "'on-failure:3' is not a restart policy; write on-failure, with Start"),
+        ("[Service]\nRestartSec=soon\n", "'soon' is not a time span"),
+        ("[Service]\nRestrat=always\n", "no such key in [Service]; did you mean Restart?"),
+        ("[Unit]\nAfer=a\n", "no such key in [Unit]; did you mean After?"),
+        ("[Unit]\nStartLimitInterval=1\n", "is the old name of StartLimitIntervalSec=; write that"),
+        ("[Install]\nAlso=x\n", "no such key in [Install]; "),
+        ("[Install]\nAlias=x.service\n", "an alias is not supported yet"),
+    ],
+)
+def test_mistakes_that_systemd_would_only_log(text: str, message: str) -> None:
+    """A line that systemd would ignore is an error here."""
+    found = [problem.message for problem in compiled(text).problems]
+    assert len(found) == 1 and found[0].startswith(message)
+
+
+def test_keys_newer_than_the_host_are_a_warning() -> None:
+    """They pass, for the day the host is upgraded, and the author knows."""
+    text = "[Service]\nRestartSteps=5\n"
+    assert [w.line for w in compiled(text, Context(systemd=252)).warnings] == [5]
+    assert [w.line for w in compiled(text, Context()).warnings] == [5]
+    assert compiled(text, Context(systemd=257)).warnings == ()
+
+
+def test_application_keys_are_free() -> None:
+    """systemd.unit(5): keys and sections that begin with X- belong to applications."""
+    assert container("[Unit]\nX-A=1\n[Service]\nX-B=1\n[Install]\nX-C=1\n").unit == container("").unit

@@ -1,0 +1,119 @@
+"""Archives and layouts on disk: what is offered, under which names, and how members are found."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from supervisor.errors import HostError, NotFoundError, UserError
+from supervisor.images.archives import ArchiveFiles, detect, full_names, open_archive
+from supervisor.images.layers import Budget
+from supervisor.images.manifest import Descriptor
+from supervisor.images.reference import Source, Transport
+
+A, B = ("sha256:" + c * 64 for c in "ab")
+CONFIG = json.dumps({"rootfs": {"diff_ids": [A]}}).encode()
+
+
+def tar(path: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for name, target in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+    return path
+
+
+def docker_archive(path: Path) -> Path:
+    listed = [
+        {"Config": "one.json", "RepoTags": ["web:1", "other:2"], "Layers": ["x/layer.tar"]},
+        {"Config": "one.json", "RepoTags": None, "Layers": ["x/layer.tar"]},
+    ]
+    members = {"manifest.json": json.dumps(listed).encode(), "one.json": CONFIG, "y/layer.tar": b"content"}
+    return tar(path, members, {"x/layer.tar": "../y/layer.tar"})
+
+
+def test_a_docker_archive_offers_all_its_images(tmp_path: Path) -> None:
+    """With the names it gives, layers found by diff ID, through the links old versions of docker write."""
+    path = docker_archive(tmp_path / "web.tar")
+    source = detect(str(path), str(tmp_path), Budget(0))
+    assert source == Source(Transport.DOCKER_ARCHIVE, str(path))
+    origin, offers = open_archive(source, str(tmp_path), Budget(0))
+    assert [offer.names for offer in offers] == [("docker.io/library/web:1", "docker.io/library/other:2"), ()]
+    with origin.layer(Descriptor(A)) as reader:
+        assert reader.read(100) == b"content"
+    _, chosen = open_archive(Source(Transport.DOCKER_ARCHIVE, str(path), "other:2"), str(tmp_path), Budget(0))
+    assert len(chosen) == 1
+    with pytest.raises(NotFoundError):
+        open_archive(Source(Transport.DOCKER_ARCHIVE, str(path), "none"), str(tmp_path), Budget(0))
+
+
+def test_a_compressed_archive_is_expanded_within_the_budget(tmp_path: Path) -> None:
+    """A bomb instead of an archive ends at the limit."""
+    plain = docker_archive(tmp_path / "plain.tar").read_bytes()
+    packed = tmp_path / "web.tar.gz"
+    packed.write_bytes(gzip.compress(plain))
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(HostError, match="free some space"):
+        detect(str(packed), str(tmp_path / "scratch"), Budget(1000))
+    (tmp_path / "scratch/web.tar.gz").unlink()
+    source = detect(str(packed), str(tmp_path / "scratch"), Budget(len(plain)))
+    assert source.transport is Transport.DOCKER_ARCHIVE
+
+
+def test_a_layout_offers_the_named_image_or_all(tmp_path: Path) -> None:
+    """By annotation."""
+    blobs = tmp_path / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    for digest, data in ((A, b"first"), (B, b"second")):
+        (blobs / digest[7:]).write_bytes(data)
+    entries = [
+        {"digest": A, "annotations": {"org.opencontainers.image.ref.name": "1.0"}},
+        {"digest": B, "annotations": {"io.containerd.image.name": "quay.io/web:2"}},
+    ]
+    (tmp_path / "index.json").write_text(json.dumps({"manifests": entries}))
+    source = detect(str(tmp_path), "", Budget(0))
+    stem = tmp_path.name.split(".")[0].lower()
+    _, offers = open_archive(source, "", Budget(0))
+    assert [(o.names, o.manifest) for o in offers] == [
+        (full_names(("1.0",), str(tmp_path)), b"first"),
+        (("quay.io/web:2",), b"second"),
+    ]
+    assert full_names(("1.0",), "/srv/web.tar") == ("localhost/web:1.0",)
+    assert stem
+    _, one = open_archive(Source(Transport.OCI, str(tmp_path), "1.0"), "", Budget(0))
+    assert [o.manifest for o in one] == [b"first"]
+    with pytest.raises(NotFoundError, match=r"it has 1\.0, quay\.io/web:2"):
+        open_archive(Source(Transport.OCI, str(tmp_path), "3"), "", Budget(0))
+
+
+def test_links_in_an_archive_stay_in_it(tmp_path: Path) -> None:
+    """A link out of the archive, or to itself, is a member that is not there."""
+    files = ArchiveFiles(
+        str(tar(tmp_path / "t.tar", {"a": b"x"}, {"out": "/etc/passwd", "up": "../../a", "self": "self"}))
+    )
+    for name in ("out", "self", "none"):
+        with pytest.raises(FileNotFoundError):
+            files.open(name)
+
+
+def test_what_is_no_archive_says_so(tmp_path: Path) -> None:
+    """With what to use instead for a root file system."""
+    with pytest.raises(UserError, match="image import"):
+        detect(str(tar(tmp_path / "root.tar", {"etc/passwd": b""})), "", Budget(0))
+    (tmp_path / "text").write_text("no tar")
+    with pytest.raises(UserError, match="is not a tar archive"):
+        detect(str(tmp_path / "text"), "", Budget(0))
+    with pytest.raises(NotFoundError, match="does not exist"):
+        detect(str(tmp_path / "none"), "", Budget(0))
+    with pytest.raises(UserError, match="OCI layout was expected"):
+        detect(str(tmp_path), "", Budget(0))

@@ -1,0 +1,44 @@
+"""Environment files, read at every start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from supervisor.errors import UserError
+from supervisor.launcher.envfile import merged_config, parse
+
+
+def test_lines_are_taken_as_they_are() -> None:
+    """Comments and blank lines are skipped; quotes, spaces and '=' in a value stay."""
+    text = "# comment\n\n A=1\nB=\"q\" #x\nC=a=b\nD=\r\n"
+    assert parse("f", text) == {"A": "1", "B": '"q" #x', "C": "a=b", "D": ""}
+
+
+@pytest.mark.parametrize("line", ["NAME", "=x", "A B=c"])
+def test_a_line_that_is_no_assignment_is_named(line: str) -> None:
+    """The error has file and line."""
+    with pytest.raises(UserError, match=r"f:2: .* is not an assignment; write NAME=value"):
+        parse("f", f"A=1\n{line}\n")
+
+
+def test_files_win_over_the_image_and_lose_to_the_definition(tmp_path: Path) -> None:
+    """Order of precedence: image, files in order, Environment= lines."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"process": {"env": ["PATH=/bin", "MODE=image", "KEEP=definition"]}, "x": 1}))
+    (tmp_path / "one").write_text("MODE=one\nKEEP=one\nNEW=1\n")
+    (tmp_path / "two").write_text("MODE=two\n")
+    files = (str(tmp_path / "one"), str(tmp_path / "two"))
+    document = json.loads(merged_config(str(config), files, frozenset({"KEEP"})))
+    assert sorted(document["process"]["env"]) == ["KEEP=definition", "MODE=two", "NEW=1", "PATH=/bin"]
+    assert document["x"] == 1
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """A start with a missing file fails, saying which and what to do."""
+    config = tmp_path / "config.json"
+    config.write_text('{"process": {"env": []}}')
+    with pytest.raises(UserError, match=r"/nonexistent: No such file or directory; create it"):
+        merged_config(str(config), ("/nonexistent",), frozenset())

@@ -104,11 +104,16 @@ def relay_pid() -> int:
 
 
 def kill_relay() -> None:
-    """SIGKILL to the relay; returns when another one is up."""
+    """SIGKILL to the relay; returns when another one is up: it has a pid before it has its sandbox, or its streams."""
     before = relay_pid()
     if before:
         os.kill(before, signal.SIGKILL)
-    wait_until(lambda: relay_pid() not in (0, before), what="the relay is back")
+
+    def is_back() -> bool:
+        unit = show(RELAY, "MainPID", "ActiveState")
+        return unit["ActiveState"] == "active" and unit["MainPID"] != str(before)
+
+    wait_until(is_back, what="the relay is back")
 
 
 def settle() -> None:

@@ -98,10 +98,12 @@ def _placed(unit: str, pid: int) -> bool:
             delay = min(delay * 1.5, _POLL_MOST_SECONDS)
         try:
             with Manager.open() as manager:
-                state = manager.properties(unit, "Unit", "ActiveState")["ActiveState"]
+                state = manager.properties(unit, "Unit", "ActiveState", "Job")
         except BusLostError:
             return False
-        if state in ("inactive", "failed") and not _holds(unit, pid):
+        # A job that is still queued only waits its turn: systemd is busy, or orders something before the scope.
+        ended = not state["Job"][0] and state["ActiveState"] in ("inactive", "failed")
+        if ended and not _holds(unit, pid):
             raise HostError(f"{unit}: systemd did not start it; see 'journalctl -u {unit}'")
 
 

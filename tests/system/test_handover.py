@@ -252,6 +252,22 @@ def test_hundred_starts_during_reloads(define: Define, busybox: str) -> None:
     assert [n for n in names if not is_active(service(n))] == []
 
 
+def test_a_scope_whose_job_waits_its_turn_is_waited_for(define: Define, busybox: str) -> None:
+    """However long systemd takes to come to the scope's start job, the start waits, and succeeds."""
+    unit = define("late", f"[Container]\nImage={busybox}\nNetwork=none\nStopSignal=SIGKILL\nExec=sleep 1000\n")
+    dropin = Path("/run/systemd/system/ctr-late.scope.d/test.conf")
+    dropin.parent.mkdir(parents=True)
+    dropin.write_text("[Unit]\nAfter=test-slow.service\n")
+    try:
+        run("systemd-run", "--no-block", "--unit=test-slow", "--property=Type=oneshot", "sleep", "3")
+        wait_until(lambda: show("test-slow.service", "ActiveState")["ActiveState"] == "activating")
+        systemctl("start", unit)
+        assert is_active(unit) and is_active(scope("late"))
+    finally:
+        dropin.unlink()
+        dropin.parent.rmdir()
+
+
 @pytest.mark.reboot
 def test_enabled_container_comes_back_after_a_reboot(define: Define, busybox: str) -> None:
     """A container with WantedBy=multi-user.target, and one that was enabled by systemctl, run after a reboot."""

@@ -142,6 +142,7 @@ def test_ctrl_c_is_130_without_a_traceback() -> None:
     """Interrupted in the middle of a verb: exit 130, nothing printed."""
     code = """
 import supervisor.cli.version as version, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a caller in the background has it ignored
 version.program_version = lambda command: signal.raise_signal(signal.SIGINT)
 sys.exit(main(["version"], os.environ))
 """

@@ -42,6 +42,21 @@ def scope_unit(name: str) -> str:
     return f"ctr-{name}.scope"
 
 
+def namespace_unit(name: str) -> str:
+    """The unit that owns the container's network namespace."""
+    return f"ctr-netns@{name}.service"
+
+
+def healthy_unit(name: str) -> str:
+    """The unit that is active exactly while the container is healthy."""
+    return f"ctr-healthy@{name}.service"
+
+
+def health_timer(name: str) -> str:
+    """The unit that has the container probed."""
+    return f"ctr-health@{name}.timer"
+
+
 def name_of_service(unit: str) -> str | None:
     """The container name in ``ctr@NAME.service``, or None for any other unit."""
     if unit.startswith("ctr@") and unit.endswith(".service"):

@@ -49,6 +49,16 @@ class Layout:
         return f"{self.state}/volumes"
 
     @property
+    def volume_records(self) -> str:
+        """What is known of the volumes beside their content: NAME.json, NAME.copying."""
+        return f"{self.state}/volume-records"
+
+    @property
+    def networks(self) -> str:
+        """The networks of this host: NAME.json."""
+        return f"{self.state}/networks"
+
+    @property
     def containers(self) -> str:
         return f"{self.state}/containers"
 
@@ -64,6 +74,23 @@ class Layout:
     def running(self, name: str) -> str:
         """Runtime files of one container: rootfs mount point, pid file, console and attach sockets."""
         return f"{self.runtime}/containers/{name}"
+
+    def namespace(self, name: str) -> str:
+        """The network namespace of container *name*, where ip-netns(8) finds it."""
+        return f"{self.root}/run/netns/ctr-{name}"
+
+    def networking(self, name: str) -> str:
+        """Runtime files of one container's network: document (what it was set up from), hosts, resolv.conf."""
+        return f"{self.runtime}/networks/{name}"
+
+    @property
+    def dns(self) -> str:
+        """aardvark-dns's configuration: one file a network, and its pid file."""
+        return f"{self.runtime}/dns"
+
+    def notifications(self, name: str) -> str:
+        """Holds the socket that container *name* sends sd_notify(3) messages to (ctr-notify@NAME.socket)."""
+        return f"{self.runtime}/notify/{name}"
 
     def runtime_state(self, runtime: str) -> str:
         """The ``--root`` of crun or runc."""

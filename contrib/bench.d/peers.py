@@ -1,6 +1,6 @@
 """The programs that are compared, each behind the same few verbs. What is timed and how is not decided here.
 
-A peer starts containers of the busybox image without a network. Everything it started or wrote goes with `close`.
+A peer starts containers of the busybox image. Everything it started or wrote goes with `close`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ SLEEP = ("sleep", "infinity")
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a container runs. *restart*: started again whenever it ends. *share*: a host directory seen at /bench."""
+    """What a container runs. *restart*: started again whenever it ends. *share*: a host directory seen at /bench.
+    *port*: in the peer's default bridge network, with this port of the host published; 0 is no network at all."""
 
     command: tuple[str, ...] = SLEEP
     restart: bool = False
     share: str | None = None
+    port: int = 0
 
 
 class Peer(Protocol):
@@ -88,6 +90,7 @@ class Ctr:
         lines.append("StopSignal=SIGKILL")
         if workload.share:
             lines.append(f"Volume={workload.share}:/bench")
+        lines.append(f"PublishPort={workload.port}:80" if workload.port else "Network=none")
         lines += [
             "[Service]",
             "SuccessExitStatus=SIGKILL",
@@ -110,7 +113,7 @@ class Ctr:
 
     def remove(self, names: Sequence[str]) -> None:
         """Stop only: a definition that is applied again unchanged costs nothing, and `close` takes all away."""
-        run(["systemctl", "stop", *(f"ctr@{name}" for name in names)])
+        run(["ctrctl", "stop", *names])
 
     def close(self) -> None:
         if self._defined:
@@ -134,7 +137,7 @@ class _Engine:
         return [self.name]
 
     def options(self) -> list[str]:
-        return ["--network=none"]
+        return []
 
     def define(self, names: Sequence[str], workload: Workload) -> None:
         self._workload = workload
@@ -159,6 +162,8 @@ class _Engine:
 
     def _run(self) -> list[str]:
         words = [*self.command(), "run", "--detach", *self.options()]
+        port = self._workload.port
+        words += [f"--publish={port}:80"] if port else ["--network=none"]
         if self._workload.restart:
             words.append("--restart=always")
         if self._workload.share:
@@ -173,7 +178,7 @@ class Podman(_Engine):
 
     def options(self) -> list[str]:
         # Without the limit: a host whose pids controller is elsewhere refuses it.
-        return ["--network=none", "--pids-limit=0"]
+        return ["--pids-limit=0"]
 
     def version(self) -> str:
         return run(["podman", "--version"]).strip()
@@ -208,8 +213,7 @@ class Docker(_Engine):
         run(["systemd-run", f"--unit={self.unit}", "--property=Delegate=yes", "--property=OOMScoreAdjust=0", "--quiet",
              "--property=LimitNOFILE=1048576", "--property=TasksMax=infinity",
              "dockerd", "--host", self._socket, "--data-root", f"{scratch}/data", "--exec-root", f"{scratch}/exec",
-             "--pidfile", f"{scratch}/docker.pid", "--iptables=false", "--ip6tables=false", "--bridge=none",
-             "--log-level=error"])  # fmt: skip
+             "--pidfile", f"{scratch}/docker.pid", "--bip", "10.199.0.1/24", "--log-level=error"])  # fmt: skip
         deadline = time.monotonic() + 30
         while True:
             try:

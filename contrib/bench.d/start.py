@@ -13,10 +13,11 @@ from peers import Peer, Workload, kill
 from session import Session, say
 
 HUNDRED = 100
+_PORT = 18080
 
 
 def measure(session: Session) -> list[Row]:
-    return [_one(session), _hundred(session), _killed(session)]
+    return [_one(session), _network(session), _hundred(session), _killed(session)]
 
 
 def _one(session: Session) -> Row:
@@ -25,6 +26,14 @@ def _one(session: Session) -> Row:
     sampler = session.starts(["bench"], session.count, columns, Workload())
     budgets = (Budget("podman", 0.5), Budget("docker", 0.25))
     return Row("start, no network, image present", "s", sampler.samples, budgets)
+
+
+def _network(session: Session) -> Row:
+    """The network namespace is made for the start and goes with the container, so every start is a first one."""
+    say(f"one start with a bridge network and a published port, {session.count} times")
+    columns = session.only("ctr", "podman", "docker")
+    sampler = session.starts(["bench-port"], session.count, columns, Workload(port=_PORT))
+    return Row("start, bridge network and a published port", "s", sampler.samples, (Budget("podman", 0.6),))
 
 
 def _hundred(session: Session) -> Row:

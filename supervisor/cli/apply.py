@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from supervisor.cli.console import Console
+from supervisor.cli.version import program_version
 from supervisor.definitions.load import Loaded, load
 from supervisor.definitions.quadlet import Context
-from supervisor.deploy import state
+from supervisor.deploy import records, state
+from supervisor.deploy.conflicts import Prune
 from supervisor.deploy.deploy import Deployment, Report
 from supervisor.deploy.settings import read as read_settings
 from supervisor.errors import CtrError, DefinitionError, Problem
 from supervisor.images.store import Store
 from supervisor.names import service_unit
 from supervisor.spec.container import Container, PullPolicy
+from supervisor.spec.network import Network
+from supervisor.spec.volume import Volume
 from supervisor.systemd.manager import Manager
 
 _FAILED = 125
@@ -49,12 +53,13 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     paths = tuple(os.path.abspath(path) for path in args.paths) or (console.layout.definitions,)
     loaded = _load(paths, console)
     if verb == "check":
-        console.line(f"{_count(len(loaded.containers), 'definition')} valid")
+        found = (*loaded.containers, *loaded.networks, *loaded.volumes)
+        console.line(f"{_count(len(found), 'definition')} valid")
         return 0
     console.need_root("apply")
     with Manager.open() as manager:
         deployment = Deployment(console.layout, Store(console.layout), manager)
-        return Application(deployment, manager, console).apply(loaded.containers, paths, args)
+        return Application(deployment, manager, console).apply(loaded, paths, args)
 
 
 class Application:
@@ -65,13 +70,15 @@ class Application:
         self._manager = manager
         self._console = console
 
-    def apply(self, containers: tuple[Container, ...], paths: Sequence[str], args: argparse.Namespace) -> int:
+    def apply(self, loaded: Loaded, paths: Sequence[str], args: argparse.Namespace) -> int:
         """Do it; the exit code."""
         if args.dry_run:
-            return self._dry_run(containers, paths)
+            return self._dry_run(loaded, paths)
         if not args.no_pull:
-            self._fetch(containers)
-        report = self._deployment.apply(containers, prune=_came_from(paths))
+            self._fetch(loaded.containers)
+        report = self._deployment.apply(
+            loaded.containers, networks=loaded.networks, volumes=loaded.volumes, prune=_came_from(paths)
+        )
         self._tell(report)
         for text in report.leftovers:
             self._console.warn(text)
@@ -80,7 +87,8 @@ class Application:
             self._console.line(f"\nnext: systemctl start {units}")
         return self._explain(report.failed)
 
-    def _dry_run(self, containers: tuple[Container, ...], paths: Sequence[str]) -> int:
+    def _dry_run(self, loaded: Loaded, paths: Sequence[str]) -> int:
+        containers = loaded.containers
         missing = frozenset(self._deployment.missing_images(containers))
         for reference in sorted(missing):
             self._console.line(f"image {reference} would be fetched")
@@ -91,6 +99,8 @@ class Application:
         came = _came_from(paths)
         report = self._deployment.apply(
             [c for c in containers if c.name not in waiting],
+            networks=loaded.networks,
+            volumes=loaded.volumes,
             prune=lambda c: c.name not in waiting and came(c),
             dry_run=True,
         )
@@ -117,6 +127,8 @@ class Application:
             raise failures[0]
 
     def _tell(self, report: Report, mood: str = "") -> None:
+        for what, done in report.resources:
+            self._console.line(f"{what}: {mood}{done}")
         doing = dict.fromkeys(report.created, f"{mood}created")
         doing |= dict.fromkeys(report.changed, f"{mood}changed")
         doing |= dict.fromkeys(report.removed, f"{mood}removed")
@@ -125,7 +137,7 @@ class Application:
             self._console.line(f"{name}: {doing[name]}")
         if report.unchanged:
             self._console.line(f"{_count(len(report.unchanged), 'container')} unchanged")
-        if not doing and not report.unchanged:
+        if not doing and not report.unchanged and not report.resources:
             self._console.line("nothing to do: no definitions")
 
     def _explain(self, failed: tuple[tuple[str, str], ...]) -> int:
@@ -153,7 +165,7 @@ def wanted_images(containers: tuple[Container, ...], missing: frozenset[str]) ->
 
 def _load(paths: Sequence[str], console: Console) -> Loaded:
     """The definitions at *paths*, warnings printed. Raises `DefinitionError` with every problem."""
-    loaded = load(paths, read_path, _context(console))
+    loaded = load(paths, read_path, _context(console, paths))
     for warning in loaded.warnings:
         console.warn(str(warning))
     problems: tuple[Problem, ...] = loaded.problems
@@ -166,14 +178,22 @@ def _load(paths: Sequence[str], console: Console) -> Loaded:
     return loaded
 
 
-def _context(console: Console) -> Context:
-    """What definitions may refer to: containers that are deployed already, as far as the caller may see them."""
+def _context(console: Console, paths: Sequence[str]) -> Context:
+    """What definitions at *paths* may refer to beside each other: what is deployed already from elsewhere, as far as
+    the caller may see it. What came from *paths* and is there no more is about to be removed."""
+    known: list[Container | Network | Volume] = []
     try:
-        deployed = state.read_all(console.layout)
+        known += [deployed.container for deployed in state.read_all(console.layout)]
+        known += [record.definition for record in records.networks(console.layout).read_all().values()]
+        known += [record.volume for record in records.volumes(console.layout).read_all().values()]
     except (OSError, CtrError):
-        deployed = ()
-    names = {os.path.basename(d.container.source): d.container.name for d in deployed}
-    return Context(names=names, selinux=os.path.exists("/sys/fs/selinux/enforce"))
+        pass
+    going = _came_from(paths)
+    names = {os.path.basename(one.source): one.name for one in known if not going(one)}
+    version = program_version(("systemctl", "--version")) or "0"
+    return Context(
+        names=names, selinux=os.path.exists("/sys/fs/selinux/enforce"), systemd=int(version.partition(".")[0])
+    )
 
 
 def read_path(path: str) -> bytes | tuple[str, ...]:
@@ -185,9 +205,9 @@ def read_path(path: str) -> bytes | tuple[str, ...]:
         return tuple(os.listdir(path))
 
 
-def _came_from(paths: Sequence[str]) -> Callable[[Container], bool]:
-    """Whether a deployed container's definition would be among *paths* if it still existed."""
-    return lambda container: any(container.source == p or container.source.startswith(f"{p}/") for p in paths)
+def _came_from(paths: Sequence[str]) -> Prune:
+    """Whether a deployed container's (network's) definition would be among *paths* if it still existed."""
+    return lambda deployed: any(deployed.source == p or deployed.source.startswith(f"{p}/") for p in paths)
 
 
 def _count(number: int, what: str) -> str:

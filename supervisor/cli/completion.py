@@ -73,9 +73,13 @@ complete -c ctrctl -f -a '(__ctrctl_words)'
 }
 
 #: What the words after the options are, by verb; the others take files or nothing we could know.
-_CONTAINERS = ("start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm", "logs", "inspect")
-_ONE_CONTAINER = ("exec", "logs")
+_CONTAINERS = (
+    *("start", "stop", "restart", "kill", "pause", "unpause", "wait", "update", "rm"),
+    *("logs", "inspect", "port"),
+)
+_ONE_CONTAINER = ("exec", "logs", "port", "healthcheck")
 _ONE_IMAGE = ("run", "create")
+_VOLUME_ACTIONS = (" rm", " inspect", " export", " import")
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -159,9 +163,43 @@ def _positional(verb: str, parser: argparse.ArgumentParser, given: int, layout: 
         yield from ((f"{name}:", "container") for name in sorted(deployed(layout)))
     elif (verb in _ONE_IMAGE and not given) or verb in ("image", "pull"):
         yield from ((name, "image") for name in _images(layout))
+    elif verb == "network" and parser.prog.endswith((" rm", " inspect")):
+        yield from ((name, "network") for name in _networks(layout))
+    elif verb == "volume" and parser.prog.endswith((" rm", " inspect") if given else _VOLUME_ACTIONS):
+        yield from ((name, "volume") for name in _volumes(layout))
+    elif verb == "secret" and parser.prog.endswith((" rm", " inspect")):
+        yield from ((name, "secret") for name in _secrets(layout))
     else:
         fixed = [action for action in parser._actions if not action.option_strings and action.choices]
         yield from ((str(choice), "") for action in fixed[given : given + 1] for choice in action.choices or ())
+
+
+def _networks(layout: Layout) -> tuple[str, ...]:
+    import os
+
+    try:
+        entries = os.listdir(layout.networks)
+    except OSError:
+        return ()  # none, or root's own
+    return tuple(sorted(entry.removesuffix(".json") for entry in entries if entry.endswith(".json")))
+
+
+def _volumes(layout: Layout) -> tuple[str, ...]:
+    from supervisor.cli.volume import every
+
+    try:
+        return tuple(every(layout))
+    except PermissionError:
+        return ()  # root's own
+
+
+def _secrets(layout: Layout) -> tuple[str, ...]:
+    from supervisor.cli.secret import secrets
+
+    try:
+        return tuple(secret["name"] for secret in secrets(layout))
+    except PermissionError:
+        return ()  # root's own
 
 
 def _images(layout: Layout) -> tuple[str, ...]:

@@ -11,17 +11,20 @@ import os
 from collections.abc import Iterable
 from enum import Enum
 
+from supervisor.cli.ports import published
 from supervisor.errors import NotFoundError, UserError
-from supervisor.names import check_name, is_name, name_of_service, service_unit
+from supervisor.names import check_name, health_timer, healthy_unit, is_name, name_of_service, service_unit
 from supervisor.paths import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from supervisor.cli.ports import Published
     from supervisor.systemd.manager import Manager, UnitStatus
 
 PATTERN = service_unit("*")
+_HEALTH = (healthy_unit("*"), health_timer("*"))
 
 #: Enough of a config.json to hold the command; the seccomp profile behind it is many times larger.
 _HEAD = 8192
@@ -46,16 +49,18 @@ class Phase(Enum):
 
 
 class Exit:
-    """How the last run ended, as cleanup wrote it down (``last-exit``). *time* is seconds since the epoch."""
+    """How the last run ended, as cleanup wrote it down (``last-exit``). *time* is seconds since the epoch, *oom* how
+    often at least the OOM killer ended a process of it."""
 
-    __slots__ = ("code", "invocation", "result", "status", "time")
+    __slots__ = ("code", "invocation", "oom", "result", "status", "time")
 
-    def __init__(self, invocation: str, result: str, code: str, status: int, time: float) -> None:
+    def __init__(self, invocation: str, result: str, code: str, status: int, time: float, oom: int = 0) -> None:
         self.invocation = invocation
         self.result = result
         self.code = code
         self.status = status
         self.time = time
+        self.oom = oom
 
     @property
     def number(self) -> int:
@@ -66,7 +71,7 @@ class Exit:
 class Details:
     """The deployed facts that ``ps`` shows. Empty members: not deployed, or not readable by this caller."""
 
-    __slots__ = ("command", "created", "image", "labels", "oneshot", "readable")
+    __slots__ = ("command", "created", "image", "labels", "oneshot", "ports", "readable")
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class Details:
         labels: tuple[tuple[str, str], ...] = (),
         oneshot: bool = False,
         created: float | None = None,
+        ports: tuple[Published, ...] = (),
     ) -> None:
         self.readable = readable
         self.image = image
@@ -84,19 +90,32 @@ class Details:
         self.labels = labels
         self.oneshot = oneshot
         self.created = created
+        self.ports = ports
 
 
 class Listing:
-    """One container in a list: its phase, when it started, how it last ended, and its details."""
+    """One container in a list: its phase, when it started, how it last ended, and its details; *oom*: how many of its
+    processes the OOM killer has ended in the run that goes on."""
 
-    __slots__ = ("details", "exit", "name", "phase", "started")
+    __slots__ = ("details", "exit", "health", "name", "oom", "phase", "started")
 
-    def __init__(self, name: str, phase: Phase, started: float | None, exit: Exit | None, details: Details) -> None:
+    def __init__(
+        self,
+        name: str,
+        phase: Phase,
+        started: float | None,
+        exit: Exit | None,
+        details: Details,
+        health: str = "",
+        oom: int = 0,
+    ) -> None:
         self.name = name
         self.phase = phase
         self.started = started
         self.exit = exit
         self.details = details
+        self.health = health
+        self.oom = oom
 
 
 def phase(active: str, sub: str, *, frozen: bool = False, oneshot: bool = False, exit: Exit | None = None) -> Phase:
@@ -123,17 +142,28 @@ def listings(manager: Manager, layout: Layout, *, everything: bool, details: boo
 
     Costs one D-Bus call, and per container a few file reads (*details* off: none of spec and command).
     """
-    units = {name: unit for unit in manager.units(PATTERN) if (name := name_of_service(unit.name))}
+    known = {unit.name: unit for unit in manager.units(PATTERN, *_HEALTH)}
+    units = {name: unit for unit in known.values() if (name := name_of_service(unit.name))}
     names = {name for name, unit in units.items() if unit.active not in ("inactive", "failed")}
     if everything:
         # A name systemd still remembers after its container was removed is not a container.
         names |= deployed(layout)
     scopes = scope_directories(layout) if names & set(units) else {}
-    return tuple(
-        item
-        for name in sorted(names)
-        if (item := _listing(name, units.get(name), scopes.get(name), layout, details)).phase.is_up or everything
-    )
+    found = [_listing(name, units.get(name), scopes.get(name), layout, details) for name in sorted(names)]
+    for item in found:
+        if item.phase is Phase.RUNNING:
+            item.health = health(known.get(healthy_unit(item.name)), known.get(health_timer(item.name)))
+    return tuple(item for item in found if item.phase.is_up or everything)
+
+
+def health(gate: UnitStatus | None, timer: UnitStatus | None) -> str:
+    """The health of a running container: 'starting', 'healthy', 'unhealthy', or empty when it has no health check that
+    repeats. Pure; *gate* is its ctr-healthy@ unit, *timer* its ctr-health@ timer."""
+    if gate and gate.active == "active":
+        return "healthy"
+    if gate and (gate.active == "activating" or gate.job):
+        return "starting"
+    return "unhealthy" if timer and (timer.active == "active" or timer.job) else ""
 
 
 def _listing(name: str, unit: UnitStatus | None, scope: str | None, layout: Layout, details: bool) -> Listing:
@@ -142,7 +172,7 @@ def _listing(name: str, unit: UnitStatus | None, scope: str | None, layout: Layo
     frozen = scope is not None and is_frozen(scope)
     now = phase(active, sub, frozen=frozen, oneshot=info.oneshot)
     if now in (Phase.RUNNING, Phase.PAUSED):
-        return Listing(name, now, started_at(name, layout), None, info)
+        return Listing(name, now, started_at(name, layout), None, info, oom=oom_kills(scope))
     # A oneshot that ended well stays active, and nothing is cleaned up or written down yet.
     ended_well = (active, sub) == ("active", "exited")
     last = Exit("", "success", "exited", 0, 0.0) if ended_well else read_exit(name, layout)
@@ -200,6 +230,7 @@ def read_exit(name: str, layout: Layout) -> Exit | None:
         str(raw.get("code", "")),
         int(raw.get("status", 0)),
         float(raw.get("time", 0.0)),
+        int(raw.get("oom", 0)),
     )
 
 
@@ -230,6 +261,8 @@ def read_details(name: str, layout: Layout) -> Details | None:
         words = deployed_command(f"{layout.container(name)}/config.json", init=bool(spec.get("run_init")))
     else:
         words = (*entrypoint, *(command or ()))
+    publishes = spec.get("ports") or spec.get("publish_all")
+    record = read_json(f"{layout.container(name)}/deployed.json") if publishes else None
     return Details(
         readable=True,
         image=spec.get("image") or spec.get("rootfs") or "",
@@ -237,6 +270,7 @@ def read_details(name: str, layout: Layout) -> Details | None:
         labels=tuple((key, value) for key, value in spec.get("labels", ())),
         oneshot=spec.get("oneshot", False),
         created=created,
+        ports=published(record or {}),
     )
 
 
@@ -306,6 +340,12 @@ def scope_directories(layout: Layout) -> dict[str, str]:
         except OSError:
             continue
     return found
+
+
+def oom_kills(scope: str | None) -> int:
+    """How many processes in the cgroup at *scope* the OOM killer has ended so far."""
+    found = read_text(f"{scope}/memory.events", _HEAD).partition("\noom_kill ")[2].partition("\n")[0] if scope else ""
+    return int(found or 0)
 
 
 def is_frozen(scope: str) -> bool:

@@ -13,18 +13,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supervisor.cli.console import Console
-from supervisor.cli.containers import check_deployed, is_frozen, scope_directories
+from supervisor.cli.containers import check_deployed, is_frozen, oom_kills
 from supervisor.cli.execution import Execution, RefusedError
+from supervisor.cli.failure import OUT_OF_MEMORY
 from supervisor.cli.inside import Inside
 from supervisor.definitions import values
 from supervisor.errors import UserError
-from supervisor.names import service_unit
+from supervisor.names import scope_unit, service_unit
 from supervisor.paths import Layout
 from supervisor.render.capabilities import NAMES, process_sets
 from supervisor.render.users import Accounts, resolve
 from supervisor.runtime import failure
+from supervisor.runtime.entry import CGROUPS, control_group
 from supervisor.systemd.manager import Manager
 
+_KILLED = 137
 _TERMINAL_TYPE = "xterm"  # docker-run(1): TERM of a container with a terminal
 
 EXAMPLES = {
@@ -59,6 +62,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     if args.tty and args.interactive and not os.isatty(0):
         raise UserError("--tty: stdin is not a terminal; leave out -t, or -i")
     init = running_init(args.name, console.layout)
+    group = control_group(init)
     with Inside(init) as inside:
         accounts = Accounts(inside.read_text("/etc/passwd"), inside.read_text("/etc/group")) if args.user else None
     available = available_capabilities() if args.privileged else ()
@@ -72,7 +76,13 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
                 # Otherwise the runtime had our stderr and has said it there.
                 console.error(f"exec: {error}")
             return failure.exit_code(str(error))
-        return 0 if args.detach else execution.wait()
+        if args.detach:
+            return 0
+        before = oom_kills(group)
+        code = execution.wait()
+        if code == _KILLED and oom_kills(group) > before:
+            console.error(f"exec: {OUT_OF_MEMORY}")
+        return code
 
 
 def running_init(name: str, layout: Layout, *, paused: bool = False) -> int:
@@ -84,10 +94,27 @@ def running_init(name: str, layout: Layout, *, paused: bool = False) -> int:
         init = int(manager.properties(unit, "Service", "MainPID")["MainPID"])
     if state != "active" or not init:
         raise UserError(f"container '{name}' is not running; start it with 'ctrctl start {name}'")
-    scope = scope_directories(layout).get(name)
-    if scope and not paused and is_frozen(scope):
-        raise UserError(f"container '{name}' is paused; let it go on with 'ctrctl unpause {name}'")
+    if not paused:
+        _check_thawed(name, init)
     return init
+
+
+def _check_thawed(name: str, init: int) -> None:
+    """Raise `UserError` when what joins the container's control group would freeze at once, and we wait for it."""
+    try:
+        group = control_group(init)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise UserError(f"container '{name}' has just stopped; start it with 'ctrctl start {name}'") from error
+    path = CGROUPS
+    for part in group.removeprefix(CGROUPS).strip("/").split("/"):
+        path = f"{path}/{part}"
+        if not is_frozen(path):
+            continue
+        if part == scope_unit(name):
+            raise UserError(f"container '{name}' is paused; let it go on with 'ctrctl unpause {name}'")
+        if part.endswith(".slice"):
+            raise UserError(f"container '{name}': {part} is frozen; let it go on with 'systemctl thaw {part}'")
+        raise UserError(f"container '{name}': froze its own control group '{part}'; stop it with 'ctrctl kill {name}'")
 
 
 def process(

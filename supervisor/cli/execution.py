@@ -1,9 +1,8 @@
 """One more process in a running container, from fork to exit status.
 
-The process is in the container's control group from its first instruction: the runtime is executed by a child that
-waits on a pipe until it has been moved there. The runtime leaves as soon as the process runs; as nearest subreaper
-(prctl(2)) we then are its parent, so its exit status, its signals and its terminal's size are ours to deal with, the
-same way with crun and runc. Knows nothing of options.
+The process is in the container's control group from its first instruction (`supervisor.runtime.entry`). The runtime
+leaves as soon as the process runs; as nearest subreaper (prctl(2)) we then are its parent, so its exit status, its
+signals and its terminal's size are ours to deal with, the same way with crun and runc. Knows nothing of options.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ import signal
 import socket
 import tempfile
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from typing import Any
 
 from supervisor.cli.attach import lend
 from supervisor.cli.terminal import Pump, Signals, raw
 from supervisor.errors import HostError
 from supervisor.paths import Layout
-from supervisor.runtime import argv, failure
+from supervisor.runtime import argv, entry, failure
 
-_CGROUPS = "/sys/fs/cgroup"
 _FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_DUMPABLE = 4
 _LONGEST_LOG = 1 << 16
 
 
@@ -53,7 +52,8 @@ class Execution:
 
     def __enter__(self) -> Execution:
         # /run: only root comes here, and the path is short enough for a socket.
-        self._places = self._stack.enter_context(tempfile.TemporaryDirectory(dir=self._layout.runtime, prefix="exec-"))
+        self._directory = tempfile.TemporaryDirectory(dir=self._layout.runtime, prefix="exec-")
+        self._places = self._stack.enter_context(self._directory)
         self._selector = self._stack.enter_context(selectors.DefaultSelector())
         self._signals = self._stack.enter_context(Signals((*_FORWARDED, signal.SIGWINCH)))
         self._selector.register(self._signals, selectors.EVENT_READ, self._signalled)
@@ -78,11 +78,16 @@ class Execution:
             console,
             log=f"{self._places}/log",
         )
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        # The container's variables may be secrets: no core dump of us.
+        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         if self._wait_for(self._spawn(command, init)):
             raise RefusedError(self._said() or f"{runtime} exec failed")
         with open(f"{self._places}/pid", encoding="ascii") as file:
             self._pid = int(file.read())
+        # Nobody reads it any more, and we may be killed before the process ends.
+        self._directory.cleanup()
 
     def wait(self) -> int:
         """Pass signals and the terminal on until it ends; its exit status, or 128 + signal."""
@@ -136,43 +141,20 @@ class Execution:
         self._stack.callback(self._pump.close)
 
     def _spawn(self, command: tuple[str, ...], init: int) -> int:
-        """Fork a child that executes *command* once it is in the control group of *init*; its PID."""
-        go_reader, go_writer = os.pipe()
-        pid = os.fork()
-        if not pid:
-            os.close(go_writer)
-            self._become_runtime(command, go_reader)
-        os.close(go_reader)
-        try:
-            join_cgroup(pid, init)
-            os.write(go_writer, b"g")
-        except OSError as error:
-            raise HostError(f"exec: the container's control group cannot be joined: {error}") from error
-        finally:
-            os.close(go_writer)
-        return pid
-
-    def _become_runtime(self, command: tuple[str, ...], go: int) -> NoReturn:
-        try:
-            # Out of our process group: Ctrl-C is for us to pass on, once.
-            os.setsid()
-            null = os.open(os.devnull, os.O_RDWR)
-            if not self._document.get("terminal"):
-                for fd, lent in enumerate(lend(self._interactive)):
-                    os.dup2(lent, fd)
-            for fd in self._unwanted_streams():
-                os.dup2(null, fd)
-            if os.read(go, 1):
-                os.execvpe(command[0], command, {"PATH": os.environ.get("PATH", os.defpath)})
-        except OSError as error:
-            os.write(2, f"{command[0]}: {error.strerror}\n".encode())
-        finally:
-            os._exit(failure.FAILED)
-
-    def _unwanted_streams(self) -> tuple[int, ...]:
+        """A child that executes *command* in the control group of *init*: the scope's, or one below it that the
+        container's program made; its PID."""
         if self._quiet or self._document.get("terminal"):
-            return (0, 1, 2)
-        return () if self._interactive else (0,)
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            streams = null, null, null
+        else:
+            streams = lend(self._interactive)
+        try:
+            return entry.spawn(command, entry.control_group(init), streams)
+        except FileNotFoundError as error:
+            raise HostError(f"exec: the container has just stopped: {error}") from error
+        finally:
+            for fd in set(streams):
+                os.close(fd)
 
     def _said(self) -> str:
         try:
@@ -180,16 +162,3 @@ class Execution:
                 return failure.message(file.read(_LONGEST_LOG))
         except FileNotFoundError:
             return ""
-
-
-def join_cgroup(pid: int, init: int) -> None:
-    """Move *pid* to the control group of *init*: the scope's, or one below it that the container's program made.
-
-    Written by us rather than by systemd (AttachProcessesToUnit), which knows the scope's own group only: it can hold no
-    process once the container has enabled controllers below it (cgroups(7)). The scope is delegated, so this part of
-    the tree is ours.
-    """
-    with open(f"/proc/{init}/cgroup", encoding="utf-8") as file:
-        path = next(line.rstrip("\n")[3:] for line in file if line.startswith("0::"))
-    with open(f"{_CGROUPS}{path}/cgroup.procs", "w", encoding="ascii") as file:
-        file.write(str(pid))

@@ -5,12 +5,14 @@ Asks systemd and the journal only after the fact; decides no exit code. Not impo
 
 from __future__ import annotations
 
+import os
+
 from supervisor.errors import CtrError, HostError, InternalError
-from supervisor.names import service_unit
+from supervisor.names import namespace_unit, service_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from supervisor.systemd.manager import Manager
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
 _DENIED = (".AccessDenied", ".InteractiveAuthorizationRequired", ".AuthFailed", ".NotPrivileged")
 
 _LINES = 10
+#: Of systemd's own lines about start jobs, the newest: all the units that one start needs, and then some.
+_JOBS_READ = 200
 
 #: The launcher's own exit codes (docker's, podman's): the container's program never ran.
 _LAUNCHER = (125, 126, 127)
+
+#: EXIT_CREDENTIALS of systemd.exec(5), "Process Exit Codes".
+_CREDENTIALS = 243
 
 #: Job results of org.freedesktop.systemd1(5), JobRemoved, other than 'failed' and 'dependency'.
 _JOBS = {
@@ -33,12 +40,14 @@ _JOBS = {
     "once": "it may run only once per boot",
 }
 
+OUT_OF_MEMORY = "out of memory: the kernel's OOM killer ended a process; raise MemoryMax=, or --memory"
+
 #: Values of a service's Result property (systemd.exec(5), $SERVICE_RESULT) that need no number beside them.
 _RESULTS = {
     "protocol": "ended before it was up",
     "resources": "systemd could not set it up",
     "watchdog": "its watchdog ran out",
-    "oom-kill": "killed for lack of memory",
+    "oom-kill": OUT_OF_MEMORY,
     "start-limit-hit": "started too often in a short time; 'systemctl reset-failed' lets it start again",
     "exec-condition": "its ExecCondition= is not met",
 }
@@ -81,13 +90,26 @@ def explain(manager: Manager, name: str, verb: str, result: str) -> Failure:
     """Why the *verb* job of container *name* ended as *result* ('failed', 'dependency', 'canceled' …)."""
     unit = service_unit(name)
     if result == "dependency":
-        return Failure(_dependency(manager, unit))
+        return Failure(_dependency(manager, name))
     if result != "failed":
         return Failure(_JOBS.get(result, result))
     invocation = bytes(manager.properties(unit, "Unit", "InvocationID")["InvocationID"]).hex()
     state = manager.properties(unit, "Service", "Result", "ExecMainCode", "ExecMainStatus")
     lines = last_lines(invocation) if invocation else ()
+    if _was_oom(name, invocation):
+        state["Result"] = "oom-kill"
+    if state["Result"] == "exit-code" and state["ExecMainStatus"] == _CREDENTIALS:
+        return Failure(_credentials(manager, unit), tuple(text for text, _ in lines))
     return Failure(reason(verb, state, [text for text, ours in lines if ours]), tuple(text for text, _ in lines))
+
+
+def _was_oom(name: str, invocation: str) -> bool:
+    """Whether the OOM killer had a part in the end of that run; of the service, systemd only knows SIGKILL."""
+    from supervisor.cli.containers import read_exit
+    from supervisor.paths import Layout
+
+    last = read_exit(name, Layout())
+    return last is not None and last.oom > 0 and last.invocation == invocation
 
 
 def reason(verb: str, state: Mapping[str, Any], launcher: list[str]) -> str:
@@ -108,12 +130,89 @@ def reason(verb: str, state: Mapping[str, Any], launcher: list[str]) -> str:
     return f"systemd's result is '{result}'"
 
 
-def _dependency(manager: Manager, unit: str) -> str:
-    wants = ("Requires", "BindsTo", "Requisite")
-    needed = {other for names in manager.properties(unit, "Unit", *wants).values() for other in names}
-    failed = [status.name for status in manager.units(*needed) if status.active == "failed"] if needed else []
-    what = f"{', '.join(sorted(failed))}, which it requires, failed" if failed else "a unit it requires failed"
-    return f"{what}; see 'systemctl list-dependencies {unit}'"
+def _credentials(manager: Manager, unit: str) -> str:
+    """Which secret systemd could not load, as far as its file tells; systemd's own words name none."""
+    from supervisor.deploy.host import credential
+    from supervisor.paths import Layout
+
+    loads = manager.properties(unit, "Service", "LoadCredential", "LoadCredentialEncrypted")
+    for name, path in (pair for pairs in loads.values() for pair in pairs):
+        if os.path.lexists(path) or not os.access(os.path.dirname(path), os.X_OK):
+            continue
+        if found := credential(Layout(), name):
+            return f"secret '{name}': is {found[0]} now, not {path}; deploy the container anew ('ctrctl apply')"
+        return f"secret '{name}': {path} is gone; create it anew with 'ctrctl secret create {name} FILE'"
+    return "systemd could not load its secrets: too large (1 MiB in all), or not encrypted for this host and name"
+
+
+def _dependency(manager: Manager, name: str) -> str:
+    unit = service_unit(name)
+    failed = _culprits(manager, unit)
+    if not failed:
+        return f"a unit it requires failed; see 'systemctl list-dependencies {unit}'"
+    # Its own network is a part of the container, to whoever reads this.
+    return "; ".join(
+        _last_words(run).removeprefix(f"{name}: ")
+        if other == namespace_unit(name)
+        else f"{other}, which it requires, failed: {_last_words(run)}"
+        for other, run in failed
+    )
+
+
+def _culprits(manager: Manager, unit: str) -> tuple[tuple[str, str], ...]:
+    """The units that failed and so kept *unit* from starting, however far away, each with its invocation ID.
+
+    The journal tells, as a unit with CollectMode=inactive-or-failed is forgotten at once, and one that only waited for
+    another is inactive, not failed. Without the right to read it, what systemd still knows has to do.
+    """
+    missing = _missing(manager, unit)
+    if not missing:
+        return ()
+    found = _failed_starts(missing)
+    for status in manager.units(*missing):
+        if status.active == "failed" and status.name not in found:
+            properties = manager.properties(status.name, "Unit", "InvocationID")
+            found[status.name] = bytes(properties["InvocationID"]).hex()
+    return tuple(sorted(found.items()))
+
+
+def _missing(manager: Manager, unit: str) -> set[str]:
+    """What *unit* needs, directly or not, and is not active."""
+    missing: set[str] = set()
+    seen, waiting = {unit}, [unit]
+    while waiting:
+        needs = manager.properties(waiting.pop(), "Unit", "Requires", "BindsTo", "Requisite").values()
+        needed = {other for names in needs for other in names} - seen
+        seen |= needed
+        if needed:
+            needed -= {status.name for status in manager.units(*needed) if status.active == "active"}
+        missing |= needed
+        waiting += needed
+    return missing
+
+
+def _failed_starts(units: Iterable[str]) -> dict[str, str]:
+    """Those of *units* whose last start job failed by itself, not for lack of another unit, with the invocation ID."""
+    from supervisor.cli.journal import read
+
+    fields = ("UNIT", "JOB_RESULT", "INVOCATION_ID")
+    matches = ("--boot", "-n", str(_JOBS_READ), "_PID=1", "JOB_TYPE=start", *(f"UNIT={unit}" for unit in units))
+    last: dict[str, tuple[str, str]] = {}
+    try:
+        _sync()
+        for entry in read(matches, fields):
+            name, result, invocation = (entry.get(field, b"").decode(errors="replace") for field in fields)
+            last[name] = result, invocation
+    except HostError:
+        return {}
+    return {name: invocation for name, (result, invocation) in last.items() if result in ("failed", "timeout")}
+
+
+def _last_words(invocation: str) -> str:
+    """The last line that one run of a unit logged itself; of a container's unit rather than of the container."""
+    lines = [line for line in last_lines(invocation) if line[0]] if invocation else []
+    last = [text for text, ours in lines if ours][-1:] or [text for text, _ in lines[-1:]]
+    return last[0] if last else "it said nothing; see 'journalctl -xe'"
 
 
 def last_lines(invocation: str) -> tuple[tuple[str, bool], ...]:

@@ -12,11 +12,13 @@ from supervisor.cli.containers import (
     Phase,
     check_deployed,
     is_frozen,
+    oom_kills,
     phase,
     read_exit,
     read_json,
     scope_directories,
 )
+from supervisor.cli.ports import published
 from supervisor.cli.ps import rfc3339
 from supervisor.errors import UserError
 from supervisor.names import scope_unit, service_unit
@@ -42,13 +44,12 @@ EXAMPLES = {
 
 _UNIT = ("ActiveState", "SubState", "InvocationID", "ActiveEnterTimestamp", "UnitFileState", "Description")
 _SERVICE = ("MainPID", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus")
-_LIMITS = ("MemoryMax", "MemorySwapMax", "TasksMax", "CPUQuotaPerSecUSec", "CPUWeight")
+_LIMITS = (
+    *("MemoryMax", "MemoryHigh", "MemoryLow", "MemoryMin", "MemorySwapMax"),
+    *("TasksMax", "CPUQuotaPerSecUSec", "CPUWeight", "IOWeight"),
+)
 _USAGE = ("MemoryCurrent", "TasksCurrent", "CPUUsageNSec")
 _INFINITY = 2**64 - 1
-
-#: systemd's catalog entry "A process of $UNIT unit has been killed by the OOM killer".
-_OOM_MESSAGE_ID = "fe6faa94e7774663a0da52717891d8ef"
-_SIGKILL_EXIT = 137
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -107,8 +108,14 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
         "description": unit["Description"],
         "created_at": _created(f"{directory}/spec.json"),
         "source": spec.get("source") if spec else None,
-        "state": state(unit, service, read_exit(name, layout), frozen=scope is not None and is_frozen(scope))
-        | {"oom_killed": _oom_killed(name, read_exit(name, layout))},
+        "state": state(
+            unit,
+            service,
+            read_exit(name, layout),
+            frozen=scope is not None and is_frozen(scope),
+            oom=oom_kills(scope),
+        ),
+        "health": health(name, layout),
         "unit": service_unit(name),
         "enabled": unit["UnitFileState"],
         "scope": scope_unit(name),
@@ -117,6 +124,9 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
         "image": {"reference": reference, "id": deployed.get("image") or None},
         "command": config.get("process", {}).get("args"),
         "mounts": config.get("mounts"),
+        "network_mode": _network_mode(spec) if spec else None,
+        "networks": networks(spec, deployed, layout) if spec else None,
+        "ports": [port.document() for port in published(deployed)] if spec else None,
         "limits": _numbers(manager, name, _LIMITS) if scope else None,
         "usage": _numbers(manager, name, _USAGE) if scope else None,
         "log": {
@@ -128,14 +138,56 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
     }
 
 
+def health(name: str, layout: Layout) -> dict[str, Any] | None:
+    """The member "health" of a running container: its state, and the last results, oldest first."""
+    from supervisor.probe.run import read
+
+    state = read(name, layout)
+    if state is None:
+        return None
+    return {
+        "status": state.status,
+        "failing_streak": state.failures,
+        "log": [
+            {"start": rfc3339(r.start), "end": rfc3339(r.end), "exit_code": r.code, "output": r.output}
+            for r in state.results
+        ],
+    }
+
+
+def _network_mode(spec: Mapping[str, Any]) -> str:
+    mode = str(spec.get("network", "networks"))
+    return f"{mode}:{spec.get('network_container', '')}" if mode == "container" else mode
+
+
+def networks(spec: Mapping[str, Any], deployed: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """The member "networks": what the container was given in each, from its *spec* and its *deployed* record."""
+    wishes = {wish["network"]: wish for wish in spec.get("attachments", ())}
+    found = {}
+    for lease in deployed.get("leases", ()):
+        name = lease["network"]
+        network = (read_json(f"{layout.networks}/{name}.json") or {}).get("network", {})
+        gateways = [subnet["gateway"] for subnet in network.get("subnets", ()) if subnet.get("gateway")]
+        found[name] = {
+            "interface": lease["interface"],
+            "addresses": lease["addresses"],
+            "gateways": gateways,
+            "mac": lease["mac"],
+            "aliases": wishes.get(name, {}).get("aliases", []),
+        }
+    return found
+
+
 def state(
-    unit: Mapping[str, Any], service: Mapping[str, Any], last: Exit | None, *, frozen: bool = False
+    unit: Mapping[str, Any], service: Mapping[str, Any], last: Exit | None, *, frozen: bool = False, oom: int = 0
 ) -> dict[str, Any]:
-    """The member "state" from systemd's properties; docker's State in our spelling. Pure."""
+    """The member "state" from systemd's properties; docker's State in our spelling. *oom*: kills in the run that goes
+    on. Pure."""
     active, sub, main = unit["ActiveState"], unit["SubState"], int(service["MainPID"])
     now = phase(active, sub, frozen=frozen, oneshot=active == "activating" and main > 0, exit=last)
     running = now in (Phase.RUNNING, Phase.PAUSED)
     ended = last.number if last else None
+    kills = oom if running else last.oom if last else 0
     return {
         "status": now.value,
         "running": running,
@@ -143,6 +195,8 @@ def state(
         "restarting": now is Phase.RESTARTING,
         "pid": main or None,
         "exit_code": 0 if (active, sub) == ("active", "exited") else None if running else ended,
+        "oom_killed": kills > 0,
+        "oom_kills": kills,
         "result": service["Result"],
         "started_at": rfc3339(unit["ActiveEnterTimestamp"] / 1e6) if running else None,
         "finished_at": rfc3339(last.time) if last and not running else None,
@@ -161,19 +215,3 @@ def _created(path: str) -> str | None:
         return rfc3339(os.stat(path).st_mtime)
     except OSError:
         return None
-
-
-def _oom_killed(name: str, last: Exit | None) -> bool:
-    """Whether the last run ended by the kernel's OOM killer. The scope's own Result is gone with the scope, so this is
-    what PID 1 wrote down about it around that time."""
-    if not last or last.number != _SIGKILL_EXIT:
-        return False
-    from supervisor.cli.journal import read
-    from supervisor.errors import HostError
-
-    around = (f"--since=@{last.time - 10:.0f}", f"--until=@{last.time + 5:.0f}")
-    entry = ("_PID=1", f"UNIT={scope_unit(name)}", f"MESSAGE_ID={_OOM_MESSAGE_ID}")
-    try:
-        return any(read((*around, "-n", "1", *entry), ("UNIT",)))
-    except HostError:
-        return False

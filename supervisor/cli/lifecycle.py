@@ -17,7 +17,7 @@ from supervisor.cli.containers import (
     signal_number,
 )
 from supervisor.errors import CtrError, HostError, UserError
-from supervisor.names import scope_unit, service_unit
+from supervisor.names import healthy_unit, namespace_unit, scope_unit, service_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 
 _FAILED = 125
 
+_UP = ("active", "activating", "reloading", "refreshing", "deactivating")
+
 EXAMPLES = {
-    "start": ("ctrctl start web", "ctrctl start db cache web        all at once"),
+    "start": (
+        "ctrctl start web",
+        "ctrctl start db cache web        all at once",
+        "ctrctl start --wait db           returns when it is healthy",
+    ),
     "stop": (
         "ctrctl stop web",
         "ctrctl stop -t 60 db             SIGKILL after 60 seconds instead of its own StopTimeout=",
@@ -63,7 +69,9 @@ _BEGUN_SECONDS = 0.2
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Options of each verb."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="a container's name")
-    if verb in ("stop", "restart"):
+    if verb == "start":
+        parser.add_argument("-w", "--wait", action="store_true", help="until they are healthy, where that is known")
+    elif verb in ("stop", "restart"):
         parser.add_argument("-t", "--time", "--timeout", type=float, dest="time", metavar="SECONDS", help=_TIMEOUT_HELP)
     elif verb == "kill":
         parser.add_argument("-s", "--signal", default="KILL", help="name or number (default: KILL)")
@@ -86,7 +94,8 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
 
     with Manager.open() as manager:
         if verb in ("start", "stop", "restart"):
-            return _jobs(manager, verb, names, getattr(args, "time", None), console)
+            code = _jobs(manager, verb, names, getattr(args, "time", None), console)
+            return code or (_wait_until_healthy(manager, names, console) if getattr(args, "wait", False) else 0)
         if verb == "wait":
             return _wait(manager, names, console)
         return _each(manager, names, _step(manager, verb, args), console)
@@ -106,6 +115,8 @@ def _jobs(manager: Manager, verb: str, names: Sequence[str], seconds: float | No
                 manager.reset_failed(service_unit(name))
     if verb != "start":
         _thaw(manager, names, console)
+    if verb == "stop":
+        _end_health(manager, names)
     mains = _main_processes(manager, names) if seconds is not None else {}
     jobs = [manager.enqueue(verb, service_unit(name), mode) for name in names]
     try:
@@ -113,7 +124,40 @@ def _jobs(manager: Manager, verb: str, names: Sequence[str], seconds: float | No
     except KeyboardInterrupt:
         console.note(f"the {verb} goes on; 'systemctl list-jobs' shows it")
         raise
+    if verb == "stop":
+        _end_namespaces(manager, names)
     return _results(manager, verb, names, results, console)
+
+
+def _wait_until_healthy(manager: Manager, names: Sequence[str], console: Console) -> int:
+    from supervisor.cli.healthcheck import wait
+
+    try:
+        reasons = wait(manager, names, console.layout)
+    except KeyboardInterrupt:
+        console.note("they run on; 'ctrctl ps' shows their health")
+        raise
+    for name, reason in reasons.items():
+        console.error(f"{name}: {reason}")
+    return _FAILED if reasons else 0
+
+
+def _end_health(manager: Manager, names: Sequence[str]) -> None:
+    """Leave alone what requires their health, too: systemd would stop it as ctr-healthy@NAME ends with ctr@NAME."""
+    units = [unit.name for unit in manager.units(*map(healthy_unit, names)) if unit.active in _UP]
+    manager.wait([manager.enqueue("stop", unit, "ignore-dependencies") for unit in units])
+
+
+def _end_namespaces(manager: Manager, names: Sequence[str]) -> None:
+    """Wait until the addresses and ports of what was stopped are free again; systemd does not, for whoever stops a
+    unit that alone needed another. A namespace that others share stays."""
+    units = [unit.name for unit in manager.units(*map(namespace_unit, names)) if unit.active != "inactive"]
+    jobs = []
+    for unit in units:
+        needed = manager.properties(unit, "Unit", "RequiredBy")["RequiredBy"]
+        if not any(other.active in _UP for other in manager.units(*needed)):
+            jobs.append(manager.enqueue("stop", unit))
+    manager.wait(jobs)
 
 
 def _results(manager: Manager, verb: str, names: Sequence[str], results: dict[str, str], console: Console) -> int:
@@ -228,6 +272,11 @@ def _wait(manager: Manager, names: Sequence[str], console: Console) -> int:
             manager.next_signal(60.0)
         console.line(str(code))
         console.stdout.flush()
+        last = read_exit(name, console.layout)
+        if last and last.oom:
+            from supervisor.cli.failure import OUT_OF_MEMORY
+
+            console.note(f"{name}: {OUT_OF_MEMORY}")
     return 0
 
 
@@ -254,8 +303,6 @@ def exit_code(manager: Manager, name: str, invocation: str, console: Console) ->
 
 def _remove(names: Sequence[str], args: argparse.Namespace, console: Console) -> int:
     console.need_root("rm")
-    if not args.ended:
-        check_deployed(names, console.layout)
     from supervisor.deploy.deploy import Deployment
     from supervisor.images.store import Store
     from supervisor.systemd.manager import Manager
@@ -268,6 +315,7 @@ def _remove(names: Sequence[str], args: argparse.Namespace, console: Console) ->
                 if args.ended:
                     deployment.remove_ended(name)
                 else:
+                    check_deployed((name,), console.layout)
                     deployment.remove(name, force=args.force, volumes=args.volumes)
                     console.line(name)
             except CtrError as error:

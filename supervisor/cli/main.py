@@ -46,25 +46,35 @@ VERBS: dict[str, tuple[str, str]] = {
     "pause": ("lifecycle", "freeze every process of a container"),
     "unpause": ("lifecycle", "let frozen containers go on"),
     "wait": ("lifecycle", "wait until containers stop and print their exit codes"),
+    "update": ("update", "change limits of containers while they run"),
     "rm": ("lifecycle", "remove containers"),
     "logs": ("logs", "show what a container wrote"),
     "exec": ("exec", "run a command in a running container"),
     "cp": ("cp", "copy files in or out of a container"),
     "inspect": ("inspect", "show everything known about a container"),
+    "port": ("ports", "show where a container's ports are published"),
+    "healthcheck": ("healthcheck", "probe a container now"),
     "apply": ("apply", "deploy the definitions in /etc/ctr"),
     "check": ("apply", "check definitions without deploying them"),
     "pull": ("image", "fetch an image"),
     "image": ("image", "load, import, list, inspect or remove images"),
     "images": ("image", "list images"),
+    "network": ("network", "create, list, inspect or remove networks"),
+    "volume": ("volume", "create, list, inspect, remove, save or fill volumes"),
+    "secret": ("secret", "create, list, inspect or remove secrets"),
     "version": ("version", "show the versions of ctr and what it stands on"),
     "completion": ("completion", "print the completion script for a shell"),
 }
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Containers", ("run", "create", "ps", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm")),
-    ("Look inside", ("logs", "exec", "cp", "inspect")),
+    (
+        "Containers",
+        ("run", "create", "ps", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "update", "rm"),
+    ),
+    ("Look inside", ("logs", "exec", "cp", "inspect", "port", "healthcheck")),
     ("Definitions", ("apply", "check")),
     ("Images", ("pull", "image", "images")),
+    ("Networks, volumes, secrets", ("network", "volume", "secret")),
     ("ctrctl itself", ("version", "completion")),
 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 
 from supervisor.errors import UserError
@@ -23,6 +24,8 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", _formatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)  # type: ignore[arg-type]
+        # '-1G' behind an option is its value, for that option to refuse, as '-1' is; none of ours begins with a digit.
+        self._negative_number_matcher = re.compile(r"-\d")
 
     def error(self, message: str) -> NoReturn:
         """Raise `UserError` with the reason and where to read on."""

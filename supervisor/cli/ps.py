@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from supervisor.cli.containers import Listing, Phase, listings
+from supervisor.cli.ports import column
 from supervisor.errors import UserError
 
 TYPE_CHECKING = False
@@ -26,8 +27,9 @@ EXAMPLES = {
     )
 }
 
+_HEADERS = ("NAME", "IMAGE", "COMMAND", "STATUS", "PORTS")
 _COMMAND_WIDTH = 30
-_FILTERS = ("name", "status", "label")
+_FILTERS = ("name", "status", "health", "label")
 
 #: $SERVICE_RESULT of systemd.exec(5), where 'exited with …' does not say enough.
 _RESULTS = {
@@ -39,6 +41,10 @@ _RESULTS = {
     "start-limit-hit": "restarted too often",
     "exec-condition": "condition not met",
 }
+
+_HEALTHS = ("starting", "healthy", "unhealthy", "none")
+#: docker's words.
+_HEALTH = {"starting": "health: starting"}
 
 _STYLES = {Phase.RUNNING: "green", Phase.FAILED: "red", Phase.PAUSED: "yellow", Phase.RESTARTING: "yellow"}
 
@@ -56,7 +62,7 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="only those whose name contains, whose status is, or that carry the label: "
-        "name=web, status=running, label=tier or label=tier=front; the same key twice means either",
+        "name=web, status=running, health=unhealthy, label=tier or label=tier=front; the same key twice means either",
     )
 
 
@@ -77,7 +83,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     elif args.format == "json":
         console.json([document(item, now) for item in shown])
     else:
-        console.table(("NAME", "IMAGE", "COMMAND", "STATUS"), (row(item, now, full=args.no_trunc) for item in shown))
+        console.table(_HEADERS, (row(item, now, full=args.no_trunc) for item in shown))
         if any(not item.details.readable for item in shown):
             console.note("(-: only root may read it)")
     return 0
@@ -89,9 +95,11 @@ def parse_filters(texts: Iterable[str]) -> dict[str, list[str]]:
     for text in texts:
         key, equals, value = text.partition("=")
         if key not in _FILTERS or not equals:
-            raise UserError(f"filter '{text}': use name=TEXT, status=STATUS or label=KEY[=VALUE]")
+            raise UserError(f"filter '{text}': use name=TEXT, status=STATUS, health=HEALTH or label=KEY[=VALUE]")
         if key == "status" and value not in [phase.value for phase in Phase]:
             raise UserError(f"filter '{text}': status is one of {', '.join(phase.value for phase in Phase)}")
+        if key == "health" and value not in _HEALTHS:
+            raise UserError(f"filter '{text}': health is one of {', '.join(_HEALTHS)}")
         wanted.setdefault(key, []).append(value)
     return wanted
 
@@ -102,6 +110,7 @@ def matches(item: Listing, wanted: dict[str, list[str]]) -> bool:
     return (
         ("name" not in wanted or any(text in item.name for text in wanted["name"]))
         and ("status" not in wanted or item.phase.value in wanted["status"])
+        and ("health" not in wanted or (item.health or "none") in wanted["health"])
         and all(_label(text) in labels for text in wanted.get("label", ()))
     )
 
@@ -118,7 +127,9 @@ def row(item: Listing, now: float, *, full: bool = False) -> tuple[Cell, ...]:
         command = command[: _COMMAND_WIDTH - 1] + "…"
     failed = item.phase is Phase.EXITED and item.exit is not None and item.exit.number != 0
     style = "red" if failed else _STYLES.get(item.phase, "")
-    return item.name, item.details.image or "-", command or "-", (style, status(item, now))
+    # Of a container that is down no port leads anywhere.
+    ports = column(item.details.ports) if item.phase.is_up else ""
+    return item.name, item.details.image or "-", command or "-", (style, status(item, now)), ports
 
 
 def document(item: Listing, now: float) -> dict[str, object]:
@@ -129,11 +140,14 @@ def document(item: Listing, now: float) -> dict[str, object]:
         "command": list(item.details.command),
         "state": item.phase.value,
         "status": status(item, now),
+        "health": item.health or None,
         "exit_code": item.exit.number if item.exit else None,
+        "oom_kills": item.exit.oom if item.exit else item.oom,
         "created_at": rfc3339(item.details.created),
         "started_at": rfc3339(item.started),
         "finished_at": rfc3339(item.exit.time) if item.exit else None,
         "labels": dict(item.details.labels),
+        "ports": [port.document() for port in item.details.ports] if item.phase.is_up else [],
     }
 
 
@@ -141,9 +155,12 @@ def status(item: Listing, now: float) -> str:
     """The STATUS column: docker's words, plus what only systemd can say."""
     if item.phase in (Phase.RUNNING, Phase.PAUSED):
         up = f"Up {duration(now - item.started)}" if item.started is not None else "Up"
-        return f"{up} (Paused)" if item.phase is Phase.PAUSED else up
+        remarks = ["Paused" if item.phase is Phase.PAUSED else _HEALTH.get(item.health, item.health)]
+        remarks.append(f"oom {item.oom}" if item.oom else "")
+        return f"{up} ({remark})" if (remark := ", ".join(filter(None, remarks))) else up
     last = item.exit
     ago = f" {duration(now - last.time)} ago" if last and last.time else ""
+    ago += " (oom)" if last and last.oom else ""
     if item.phase is Phase.EXITED:
         return f"Exited ({last.number}){ago}" if last else "Exited"
     if item.phase is Phase.RESTARTING:

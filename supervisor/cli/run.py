@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
-from supervisor.cli import run_options
+from supervisor.cli import option, run_options
 from supervisor.cli.console import Console
-from supervisor.cli.containers import deployed, is_deployed
-from supervisor.cli.failure import explain
+from supervisor.cli.containers import check_deployed, deployed, is_deployed, read_exit
+from supervisor.cli.failure import OUT_OF_MEMORY, explain
 from supervisor.cli.foreground import Session, exit_code
 from supervisor.deploy.deploy import Deployment
 from supervisor.errors import ConflictError, DefinitionError, NotFoundError, UserError
@@ -31,10 +32,11 @@ _NEVER_RAN = (126, 127)
 EXAMPLES = {
     "run": (
         "ctrctl run --rm -it debian bash                     a shell, gone when it ends",
-        "ctrctl run -d --name web --network host nginx       in the background, as ctr@web.service",
+        "ctrctl run -d --name web -p 8080:80 nginx           in the background, as ctr@web.service",
         "echo hi | ctrctl run -i --rm busybox cat",
         "ctrctl run --rm -v ./src:/src:ro -w /src gcc make   a directory of the host",
         "ctrctl run -d --restart always -m 512m redis        comes back after a crash and a reboot",
+        "ctrctl run -d --network back --health-cmd 'redis-cli ping' redis",
     ),
     "create": ("ctrctl create --name web nginx && systemctl start ctr@web",),
 }
@@ -51,14 +53,22 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     name = args.name or run_options.default_name(args.image, deployed(console.layout), lambda: secrets.token_hex(2))
     caller = run_options.Caller(os.getcwd(), console.environ)
     request = run_options.request(args, name, caller)
-    if is_deployed(name, console.layout):
-        raise ConflictError(f"container '{name}' exists; remove it with 'ctrctl rm {name}', or choose another --name")
+    if is_deployed(name, console.layout) and not args.replace:
+        advice = f"remove it with 'ctrctl rm {name}', use --replace, or choose another --name"
+        raise ConflictError(f"container '{name}' exists; {advice}")
     _check_files(request.container)
+    with option.named("--requires"):
+        check_deployed((other for text in args.requires or () for other in text.split(",")), console.layout)
     for warning in request.warnings:
         console.warn(warning)
     with Manager.open() as manager:
         deployment = Deployment(console.layout, Store(console.layout), manager)
-        container = _with_image(request.container, args.quiet, manager, deployment, console)
+        container = _with_volumes(request.container, args.volumes_from or (), deployment)
+        container = _with_image(container, args.quiet, manager, deployment, console)
+        if args.replace and is_deployed(name, console.layout):
+            # A mistake is found before the old one is gone.
+            _deploy(container, deployment, replace=True, dry_run=True)
+            deployment.remove(name, force=True)
         _deploy(container, deployment)
         if verb == "create":
             console.line(name)
@@ -76,6 +86,15 @@ def _check_files(container: Container) -> None:
             )
     if container.rootfs and not os.path.isdir(container.rootfs):
         raise NotFoundError(f"--rootfs: {container.rootfs}: no such directory")
+
+
+def _with_volumes(container: Container, texts: Iterable[str], deployment: Deployment) -> Container:
+    """*container* with the mounts of those that ``--volumes-from`` names."""
+    for text in texts:
+        with option.named("--volumes-from"):
+            name, access = run_options.volumes_from(text)
+            container = run_options.with_volumes_of(container, deployment.get(name), access)
+    return container
 
 
 def _with_image(
@@ -98,9 +117,9 @@ def _with_image(
     return replace(container, pull=PullPolicy.MISSING)
 
 
-def _deploy(container: Container, deployment: Deployment) -> None:
+def _deploy(container: Container, deployment: Deployment, *, replace: bool = False, dry_run: bool = False) -> None:
     try:
-        deployment.apply((container,), prune=lambda _: False, replace=False)
+        deployment.apply((container,), prune=lambda _: False, replace=replace, dry_run=dry_run)
     except DefinitionError as error:
         # A definition's problems have a file and a line; here the command line is all there is.
         raise UserError("\n".join(problem.message for problem in error.problems)) from error
@@ -135,6 +154,9 @@ class _Run:
             self._console.note(f"{self._name} goes on; stop it with 'ctrctl stop {self._name}'")
             return end.code
         if end.job == "done":
+            last = read_exit(self._name, self._console.layout)
+            if last and last.oom:
+                self._console.error(f"{self._name}: {OUT_OF_MEMORY}")
             self._clean_up()
             return end.code
         return self._failed(end.job, end.code)

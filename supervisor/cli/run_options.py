@@ -11,31 +11,20 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import NoReturn, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
+from supervisor.cli import option, restart_policy, run_health, run_limits, run_network
 from supervisor.cli.run_refused import REFUSED
-from supervisor.definitions import mounts, resources, values
+from supervisor.definitions import mounts, secrets, values
 from supervisor.errors import UserError
-from supervisor.names import MAX_LENGTH, check_name
-from supervisor.spec.container import (
-    Container,
-    Entry,
-    LogDriver,
-    Mount,
-    NetworkMode,
-    PullPolicy,
-    Runtime,
-    ScopeProperty,
-    UnitSections,
-)
+from supervisor.names import MAX_LENGTH, check_name, service_unit
+from supervisor.spec.container import Container, Entry, LogDriver, Mount, MountType, PullPolicy, Runtime, UnitSections
+from supervisor.spec.secret import Secret
 
 SOURCE = "ctrctl run"
 
 _DEFAULTS = Container("", SOURCE)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +58,10 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     parser.usage = f"ctrctl {verb} [OPTIONS] IMAGE [COMMAND …]"
     _add_process(parser, verb)
     _add_files(parser)
-    _add_limits(parser)
+    run_network.configure(parser)
+    run_limits.configure(parser)
     _add_security(parser)
+    run_health.configure(parser)
     _add_lifecycle(parser)
     for flag, (more, _) in REFUSED.items():
         parser.add_argument(flag, *more, action=_Refuse, nargs="?", help=argparse.SUPPRESS)
@@ -93,32 +84,22 @@ def _add_process(parser: argparse.ArgumentParser, verb: str) -> None:
     group.add_argument("--init", action="store_true", help="run an init that reaps and passes signals on")
     group.add_argument("--tz", metavar="ZONE", help="time zone, or 'local'")
     group.add_argument("-h", "--hostname", metavar="NAME", help="host name")
-    group.add_argument("--network", "--net", metavar="none|host", help="network (default: none)")
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files")
     group.add_argument("-v", "--volume", action="append", metavar="[SOURCE:]TARGET[:OPTIONS]", help="mount")
     group.add_argument("--mount", action="append", metavar="type=…,target=…", help="mount, spelled out")
+    group.add_argument("--volumes-from", action="append", metavar="NAME[:ro|rw]", help="what another container mounts")
     group.add_argument("--tmpfs", action="append", metavar="PATH[:OPTIONS]", help="empty directory in memory")
     group.add_argument("--device", action="append", metavar="HOST[:CONTAINER][:rwm]", help="device node")
     group.add_argument("--read-only", action="store_true", help="root file system read-only")
     group.add_argument("--read-only-tmpfs", metavar="BOOL", help="with --read-only: writable /tmp, /run (default: yes)")
     group.add_argument("--shm-size", metavar="SIZE", help="size of /dev/shm")
     group.add_argument("--rootfs", action="store_true", help="IMAGE is a directory of the host")
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("limits")
-    group.add_argument("-m", "--memory", metavar="SIZE", help="memory, and as much swap again")
-    group.add_argument("--memory-swap", metavar="SIZE", help="memory and swap together; -1 is no limit")
-    group.add_argument("--memory-reservation", metavar="SIZE", help="memory that is taken away last")
-    group.add_argument("--cpus", metavar="NUMBER", help="CPUs' worth of time, like 1.5")
-    group.add_argument("-c", "--cpu-shares", metavar="NUMBER", help="weight, 2 to 262144; 1024 is usual")
-    group.add_argument("--cpuset-cpus", metavar="LIST", help="CPUs to run on, like 0-3,5")
-    group.add_argument("--cpuset-mems", metavar="LIST", help="memory nodes to use")
-    group.add_argument("--pids-limit", metavar="NUMBER", help="processes and threads; -1 is no limit")
-    group.add_argument("--ulimit", action="append", metavar="NAME=SOFT[:HARD]", help="setrlimit(2) limit")
+    group.add_argument(
+        "--secret", action="append", metavar="NAME[,target=…]", help="credential of the host, at /run/secrets/NAME"
+    )
 
 
 def _add_security(parser: argparse.ArgumentParser) -> None:
@@ -133,8 +114,10 @@ def _add_security(parser: argparse.ArgumentParser) -> None:
 def _add_lifecycle(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("lifecycle")
     group.add_argument("--name", metavar="NAME", help="name of the container (default: made from the image's)")
+    group.add_argument("--replace", action="store_true", help="remove the container of that name first")
     group.add_argument("--rm", action="store_true", help="remove it once it has stopped")
     group.add_argument("--restart", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped")
+    group.add_argument("--requires", action="append", metavar="NAME", help="start that container first; stop with it")
     group.add_argument("--stop-signal", metavar="SIGNAL", help="what asks it to stop")
     group.add_argument("--stop-timeout", metavar="SECONDS", help="until SIGKILL (default: 10)")
     group.add_argument("-l", "--label", action="append", metavar="NAME=VALUE", help="label")
@@ -161,87 +144,63 @@ def request(args: argparse.Namespace, name: str, caller: Caller) -> Request:
     mounted = _mounts(args, mounts.Place(caller.directory, check_name(name)))
     if args.rm and args.restart not in (None, "no"):
         raise UserError(f"--rm: contradicts --restart {args.restart}; use one of them")
+    if args.replace and args.name is None:
+        raise UserError("--replace: says not which container; add --name")
+    health, no_health = run_health.check(args)
     container = Container(
         name=name,
         source=SOURCE,
-        image=None if args.rootfs else _read("IMAGE", values.image, args.image),
-        rootfs=_read("IMAGE", values.path, posixpath.join(caller.directory, args.image)) if args.rootfs else None,
-        pull=_word("--pull", PullPolicy, args.pull, PullPolicy.MISSING),
+        image=None if args.rootfs else option.read("IMAGE", values.image, args.image),
+        rootfs=option.read("IMAGE", values.path, posixpath.join(caller.directory, args.image)) if args.rootfs else None,
+        pull=option.word("--pull", PullPolicy, args.pull, PullPolicy.MISSING),
         entrypoint=_entrypoint(args.entrypoint),
         command=tuple(args.command) or None,
         environment=_environment(args.env or (), caller.environ),
         environment_files=tuple(posixpath.normpath(posixpath.join(caller.directory, f)) for f in args.env_file or ()),
-        working_dir=_one("--workdir", values.path, args.workdir),
-        user=_one("--user", values.user, args.user),
-        supplementary_groups=_all("--group-add", values.group, args.group_add),
-        hostname=_one("--hostname", values.hostname, args.hostname),
-        timezone=_one("--tz", values.timezone, args.tz),
-        labels=_all("--label", values.label, args.label),
-        annotations=_all("--annotation", values.label, args.annotation),
+        working_dir=option.one("--workdir", values.path, args.workdir),
+        user=option.one("--user", values.user, args.user),
+        supplementary_groups=option.each("--group-add", values.group, args.group_add),
+        hostname=option.one("--hostname", values.hostname, args.hostname),
+        timezone=option.one("--tz", values.timezone, args.tz),
+        labels=option.each("--label", values.label, args.label),
+        annotations=option.each("--annotation", values.label, args.annotation),
         mounts=tuple(m.mount for m in mounted),
         read_only=args.read_only,
-        read_only_tmpfs=_default("--read-only-tmpfs", values.boolean, args.read_only_tmpfs, True),
-        shm_size=_default("--shm-size", values.size, args.shm_size, _DEFAULTS.shm_size),
-        add_capabilities=_all("--cap-add", values.capability, args.cap_add),
-        drop_capabilities=_all("--cap-drop", values.capability, args.cap_drop),
+        read_only_tmpfs=option.default("--read-only-tmpfs", values.boolean, args.read_only_tmpfs, True),
+        shm_size=option.default("--shm-size", values.size, args.shm_size, _DEFAULTS.shm_size),
+        add_capabilities=option.each("--cap-add", values.capability, args.cap_add),
+        drop_capabilities=option.each("--cap-drop", values.capability, args.cap_drop),
         no_new_privileges=_no_new_privileges(args.security_opt or ()),
         privileged=args.privileged,
-        ulimits=_all("--ulimit", values.ulimit, args.ulimit),
-        sysctls=_all("--sysctl", values.sysctl, args.sysctl),
-        devices=_all("--device", values.device, args.device),
-        scope_properties=_limits(args),
-        network=_network(args.network),
+        ulimits=option.each("--ulimit", values.ulimit, args.ulimit),
+        sysctls=option.each("--sysctl", values.sysctl, args.sysctl),
+        devices=option.each("--device", values.device, args.device),
+        scope_properties=run_limits.properties(args),
+        secrets=_secrets(args.secret or ()),
+        health=health,
+        no_health=no_health,
+        notify=run_health.notify(args.sdnotify, no_health=no_health),
         run_init=args.init,
         terminal=args.tty,
         stdin=args.interactive,
-        stop_signal=_one("--stop-signal", values.signal, args.stop_signal),
-        stop_timeout=_default("--stop-timeout", values.duration, args.stop_timeout, _DEFAULTS.stop_timeout),
-        log_driver=_word("--log-driver", LogDriver, args.log_driver, LogDriver.JOURNALD),
-        runtime=_word("--runtime", Runtime, args.runtime, Runtime.CRUN),
+        stop_signal=option.one("--stop-signal", values.signal, args.stop_signal),
+        stop_timeout=option.default("--stop-timeout", values.duration, args.stop_timeout, _DEFAULTS.stop_timeout),
+        log_driver=option.word("--log-driver", LogDriver, args.log_driver, LogDriver.JOURNALD),
+        runtime=option.word("--runtime", Runtime, args.runtime, Runtime.CRUN),
         keep_layer=True,
         # In the foreground whoever waits for the end removes it, and has to read its exit status first.
         remove=args.rm and detached,
-        unit=_unit(args.restart),
+        unit=_unit(args),
     )
+    container = run_network.applied(container, args)
     return Request(container, tuple(w for m in mounted for w in m.warnings))
-
-
-def _read(option: str, read: Callable[[str], T], text: str) -> T:
-    try:
-        return read(text)
-    except UserError as error:
-        raise UserError(f"{option}: {error}") from error
-
-
-def _one(option: str, read: Callable[[str], T], text: str | None) -> T | None:
-    return None if text is None else _read(option, read, text)
-
-
-def _default(option: str, read: Callable[[str], T], text: str | None, default: T) -> T:
-    return default if text is None else _read(option, read, text)
-
-
-def _all(option: str, read: Callable[[str], T], texts: Iterable[str] | None) -> tuple[T, ...]:
-    return tuple(_read(option, read, text) for text in texts or ())
-
-
-E = TypeVar("E", PullPolicy, LogDriver, Runtime)
-
-
-def _word(option: str, kind: type[E], text: str | None, default: E) -> E:
-    if text is None:
-        return default
-    for member in kind:
-        if member.value == text:
-            return member
-    raise UserError(f"{option}: {values.short(text)} is unknown; use {', '.join(m.value for m in kind)}")
 
 
 def _mounts(args: argparse.Namespace, place: mounts.Place) -> tuple[mounts.Mounted, ...]:
     found = (
-        *_all("--volume", lambda text: mounts.volume(text, place), args.volume),
-        *_all("--mount", lambda text: mounts.mount(text, place), args.mount),
-        *_all("--tmpfs", mounts.tmpfs, args.tmpfs),
+        *option.each("--volume", lambda text: mounts.volume(text, place), args.volume),
+        *option.each("--mount", lambda text: mounts.mount(text, place), args.mount),
+        *option.each("--tmpfs", mounts.tmpfs, args.tmpfs),
     )
     seen: dict[str, Mount] = {}
     for item in found:
@@ -251,14 +210,34 @@ def _mounts(args: argparse.Namespace, place: mounts.Place) -> tuple[mounts.Mount
     return found
 
 
+def volumes_from(text: str) -> tuple[str, tuple[str, ...]]:
+    """``NAME[:ro|rw]``: a container, and what its mounts are to be instead of what they are there."""
+    name, colon, word = text.partition(":")
+    check_name(name)
+    if colon and word not in ("ro", "rw"):
+        raise UserError(f"{values.short(word)} is unknown; write NAME, NAME:ro or NAME:rw")
+    return name, (word,) if colon else ()
+
+
+def with_volumes_of(container: Container, other: Container, access: tuple[str, ...]) -> Container:
+    """*container* with the volumes and directories that *other* mounts, where it mounts nothing itself."""
+    taken = {mount.target for mount in container.mounts}
+    more = (
+        replace(mount, options=(*(o for o in mount.options if o not in ("ro", "rw")), *access)) if access else mount
+        for mount in other.mounts
+        if mount.type is not MountType.TMPFS and mount.target not in taken
+    )
+    return replace(container, mounts=(*container.mounts, *more))
+
+
 def _environment(texts: Iterable[str], environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """NAME=VALUE as it is; NAME alone takes the caller's value, and is left out when the caller has none."""
     pairs = []
     for text in texts:
         if "=" in text:
-            pairs.append(_read("--env", values.environment, text))
+            pairs.append(option.read("--env", values.environment, text))
         elif text in environ:
-            pairs.append(_read("--env", values.environment, f"{text}={environ[text]}"))
+            pairs.append(option.read("--env", values.environment, f"{text}={environ[text]}"))
     return tuple(pairs)
 
 
@@ -279,83 +258,30 @@ def _entrypoint(text: str | None) -> tuple[str, ...] | None:
 
 def _no_new_privileges(options: Iterable[str]) -> bool:
     found = False
-    for option in options:
-        name, _, value = option.replace("=", ":", 1).partition(":")
+    for text in options:
+        name, _, value = text.replace("=", ":", 1).partition(":")
         if name != "no-new-privileges":
-            raise UserError(f"--security-opt: {values.short(option)} is not supported yet; only no-new-privileges is")
-        found = _read("--security-opt", values.boolean, value or "yes")
+            raise UserError(f"--security-opt: {values.short(text)} is not supported yet; only no-new-privileges is")
+        found = option.read("--security-opt", values.boolean, value or "yes")
     return found
 
 
-def _network(text: str | None) -> NetworkMode:
-    if text is None:
-        return NetworkMode.NONE
-    if text in ("none", "host"):
-        return NetworkMode(text)
-    raise UserError(f"--network: {values.short(text)} is not supported yet; use none or host")
+def _secrets(texts: Iterable[str]) -> tuple[Secret, ...]:
+    found: dict[str, Secret] = {}
+    for secret in option.each("--secret", secrets.secret, texts):
+        if secret.target in found:
+            raise UserError(f"--secret: {secret.target} is there twice; give one another target=")
+        found[secret.target] = secret
+    return tuple(found.values())
 
 
-def _limits(args: argparse.Namespace) -> tuple[ScopeProperty, ...]:
-    properties: list[ScopeProperty] = []
-    if args.memory is not None:
-        properties += _read("--memory", resources.memory, args.memory)
-    if args.memory_swap is not None:
-        swap = _read("--memory-swap", lambda text: _swap(text, args.memory), args.memory_swap)
-        properties = [p for p in properties if p.name != swap.name] + [swap]
-    named: tuple[tuple[str, str | None, Callable[[str], ScopeProperty]], ...] = (
-        ("--memory-reservation", args.memory_reservation, lambda text: resources.scope_property("MemoryLow", text)),
-        ("--cpus", args.cpus, _cpus),
-        ("--cpu-shares", args.cpu_shares, _shares),
-        ("--cpuset-cpus", args.cpuset_cpus, lambda text: resources.scope_property("AllowedCPUs", text)),
-        ("--cpuset-mems", args.cpuset_mems, lambda text: resources.scope_property("AllowedMemoryNodes", text)),
-        ("--pids-limit", args.pids_limit, resources.pids_limit),
-    )
-    properties += [_read(option, read, text) for option, text, read in named if text is not None]
-    return tuple(properties)
-
-
-def _swap(text: str, memory: str | None) -> ScopeProperty:
-    """docker's value counts memory and swap together, systemd's MemorySwapMax= swap alone."""
-    if text == "-1":
-        return ScopeProperty("MemorySwapMax", "t", str(resources.INFINITY))
-    if memory is None:
-        raise UserError("a limit for swap needs one for memory; add --memory")
-    swap = values.size(text) - values.size(memory)
-    if swap < 0:
-        raise UserError(f"{values.short(text)} is less than --memory {memory}, which it includes; write more")
-    return ScopeProperty("MemorySwapMax", "t", str(swap))
-
-
-def _cpus(text: str) -> ScopeProperty:
-    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text) or not (quota := int(Fraction(text) * 10**6)):
-        raise UserError(f"{values.short(text)} is not a number of CPUs; write one like 1.5")
-    return ScopeProperty("CPUQuotaPerSecUSec", "t", str(quota))
-
-
-def _shares(text: str) -> ScopeProperty:
-    """cgroup v1 shares as a v2 weight, by the formula that crun and runc use."""
-    shares = values.integer(text, 2, 262144)
-    return ScopeProperty("CPUWeight", "t", str(1 + (shares - 2) * 9999 // 262142))
-
-
-def _unit(policy: str | None) -> UnitSections:
-    """``--restart`` in systemd's words (systemd.service(5) Restart=, systemd.unit(5) StartLimitBurst=)."""
-    word, _, count = (policy or "no").partition(":")
-    if word == "no" and not count:
-        return UnitSections()
-    pause = Entry("RestartSec", "1")
-    if word == "on-failure":
-        # The first start counts as well.
-        burst = _read("--restart", lambda text: values.integer(text, 0, 10_000) + 1, count) if count else 0
-        limit = Entry("StartLimitIntervalSec", "infinity" if burst else "0")
-        unit = (limit, Entry("StartLimitBurst", str(burst))) if burst else (limit,)
-        return UnitSections(unit, (Entry("Restart", "on-failure"), pause))
-    if word in ("always", "unless-stopped") and not count:
-        return UnitSections(
-            (Entry("StartLimitIntervalSec", "0"),),
-            (Entry("Restart", "always"), pause),
-            (Entry("WantedBy", "multi-user.target"),),
-        )
-    raise UserError(
-        f"--restart: {values.short(policy or '')} is unknown; use no, on-failure[:N], always or unless-stopped"
-    )
+def _unit(args: argparse.Namespace) -> UnitSections:
+    """What belongs to the unit: ``--restart``, ``--requires`` and ``--oom-score-adj``."""
+    unit = restart_policy.sections(args.restart)
+    needed = [name for text in args.requires or () for name in text.split(",")]
+    needs = [service_unit(option.read("--requires", check_name, name)) for name in dict.fromkeys(needed)]
+    entries = [Entry(key, other) for other in needs for key in ("Requires", "After")]
+    # The launcher has it, and every process of the container inherits it (proc(5), oom_score_adj).
+    score = option.one("--oom-score-adj", lambda text: values.integer(text, -1000, 1000), args.oom_score_adj)
+    own = () if score is None else (Entry("OOMScoreAdjust", str(score)),)
+    return UnitSections((*unit.unit, *entries), (*unit.service, *own), unit.install)

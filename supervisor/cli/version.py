@@ -24,6 +24,8 @@ _PROGRAMS = {
     "systemd": ("systemctl", "--version"),
     "crun": ("crun", "--version"),
     "runc": ("runc", "--version"),
+    "netavark": ("/usr/lib/podman/netavark", "--version"),
+    "aardvark-dns": ("/usr/lib/podman/aardvark-dns", "--version"),
     "skopeo": ("skopeo", "--version"),
     "mkfs.erofs": ("mkfs.erofs", "--version"),
 }

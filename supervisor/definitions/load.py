@@ -1,4 +1,4 @@
-"""A directory or a list of files in, every container they define out. Pure: the caller's *read* does the reading.
+"""A directory or a list of files in, everything they define out. Pure: the caller's *read* does the reading.
 
 Definitions are compiled together, because one may name another. A file that has mistakes is left out; the caller
 decides whether the rest may be used.
@@ -11,26 +11,32 @@ import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from supervisor.definitions import quadlet
+from supervisor.definitions import kinds, network_file, ports, quadlet, volume_file
 from supervisor.definitions.quadlet_keys import FILE_KINDS
 from supervisor.definitions.unitfile import UnitFile, parse
 from supervisor.errors import Problem, UserError
 from supervisor.spec.container import Container
+from supervisor.spec.network import Network, PublishedPort
+from supervisor.spec.volume import Volume
 
 #: What is at an absolute path: a file's bytes, or the names in a directory. Raises OSError.
 Read = Callable[[str], bytes | tuple[str, ...]]
 
 _REFUSED = {f".{section.lower()}": reason for section, reason in FILE_KINDS.items()}
+_SUFFIXES = " or ".join(kind.suffix for kind in kinds.KINDS)
+_DROP_IN_SUFFIXES = tuple(f"{kind.what}.d" for kind in kinds.KINDS)
 _DROP_IN = "drop-in directories are not supported yet; write the settings into the file itself"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """*containers* in the order of their files' names; *problems* and *warnings* in the order of files and lines."""
+    """What is defined in the order of the files' names; *problems* and *warnings* in the order of files and lines."""
 
     containers: tuple[Container, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    networks: tuple[Network, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
 
 def load(paths: str | Iterable[str], read: Read, context: quadlet.Context | None = None) -> Loaded:
@@ -48,13 +54,23 @@ def load(paths: str | Iterable[str], read: Read, context: quadlet.Context | None
     problems += clashes
     base = context or quadlet.Context()
     together = dataclasses.replace(base, names={**base.names, **names})
-    compiled = [quadlet.compile_unit(file, together) for file in files.values()]
+    containers = [quadlet.compile_unit(file, together) for file in _of(files, kinds.CONTAINER)]
+    networks = [network_file.compile_unit(file) for file in _of(files, kinds.NETWORK)]
+    volumes = [volume_file.compile_unit(file) for file in _of(files, kinds.VOLUME)]
+    compiled: tuple[quadlet.Compiled | network_file.Compiled | volume_file.Compiled, ...]
+    compiled = (*containers, *networks, *volumes)
     refused = {problem.file for problem in clashes}
     return Loaded(
-        tuple(one.container for one in compiled if one.container is not None and one.container.source not in refused),
+        tuple(one.container for one in containers if one.container and one.container.source not in refused),
         tuple(problems) + tuple(problem for one in compiled for problem in one.problems),
-        tuple(warning for one in compiled for warning in one.warnings),
+        tuple(warning for one in compiled for warning in one.warnings) + _port_clashes(containers),
+        tuple(one.network for one in networks if one.network and one.network.source not in refused),
+        tuple(one.volume for one in volumes if one.volume and one.volume.source not in refused),
     )
+
+
+def _of(files: dict[str, UnitFile], kind: kinds.Kind) -> list[UnitFile]:
+    return [file for path, file in files.items() if kinds.of(path) is kind]
 
 
 def _gather(path: str, read: Read, files: dict[str, UnitFile], problems: list[Problem], *, named: bool) -> None:
@@ -63,7 +79,8 @@ def _gather(path: str, read: Read, files: dict[str, UnitFile], problems: list[Pr
     if suffix in _REFUSED:
         problems.append(Problem(path, 0, "", _REFUSED[suffix]))
         return
-    if path in files or not (named or suffix == quadlet.SUFFIX):
+    kind = kinds.of(path)
+    if path in files or not (named or kind):
         return
     try:
         content = read(path)
@@ -71,38 +88,63 @@ def _gather(path: str, read: Read, files: dict[str, UnitFile], problems: list[Pr
         problems.append(Problem(path, 0, "", f"cannot be read: {error.strerror or error}"))
         return
     if isinstance(content, bytes):
-        if suffix == quadlet.SUFFIX:
+        if kind:
             files[path] = parse(path, content)
         else:
-            problems.append(Problem(path, 0, "", f"is not a definition; give a {quadlet.SUFFIX} file or a directory"))
+            problems.append(Problem(path, 0, "", f"is not a definition; give a {_SUFFIXES} file or a directory"))
         return
-    if not named:
-        problems.append(Problem(path, 0, "", f"is a directory; a {quadlet.SUFFIX} file was expected"))
+    if not named and kind:
+        problems.append(Problem(path, 0, "", f"is a directory; a {kind.suffix} file was expected"))
         return
     for name in sorted(content):
-        if name.endswith((f"{quadlet.SUFFIX}.d", "container.d")):
+        if name.endswith(_DROP_IN_SUFFIXES):
             problems.append(Problem(posixpath.join(path, name), 0, "", _DROP_IN))
         elif not name.startswith("."):
             _gather(posixpath.join(path, name), read, files, problems, named=False)
 
 
 def _names(files: dict[str, UnitFile]) -> tuple[dict[str, str], list[Problem]]:
-    """Which container each file name stands for, and what to say of two files that define the same one."""
+    """What each file name stands for, and what to say of two files that define the same."""
     names: dict[str, str] = {}
-    owner: dict[str, str] = {}
+    owner: dict[tuple[str, str], str] = {}
     problems: list[Problem] = []
     for path, file in files.items():
+        kind = kinds.of(path)
+        assert kind is not None  # _gather takes no other files
         try:
-            name = quadlet.container_name(file)
+            name = kinds.defined_name(file, kind)
         except UserError:
             continue  # reported when the file is compiled
-        if name in owner:
-            problems.append(
-                Problem(path, 0, "", f"{owner[name]} defines the container '{name}' too; rename one of them")
-            )
-            problems.append(
-                Problem(owner[name], 0, "", f"{path} defines the container '{name}' too; rename one of them")
-            )
-        owner.setdefault(name, path)
+        first = owner.setdefault((kind.what, name), path)
+        for one, other in ((path, first), (first, path)) if first != path else ():
+            problems.append(Problem(one, 0, "", f"{other} defines the {kind.what} '{name}' too; rename one of them"))
         names.setdefault(posixpath.basename(path), name)
     return names, problems
+
+
+def _port_clashes(compiled: list[quadlet.Compiled]) -> tuple[Problem, ...]:
+    """Warnings for ports of the host that two definitions publish: both may be deployed, not both started.
+
+    Twice in one file is a mistake, and such a file is not among *compiled* with a container.
+    """
+    wanted = [
+        (port.host, port, line, one.container.source)
+        for one in compiled
+        for line, port in one.ports
+        if one.container and port.host
+    ]
+    wanted.sort(key=lambda item: item[0])
+    found: list[Problem] = []
+    for index, (host, port, line, path) in enumerate(wanted):
+        for start, other, other_line, other_path in wanted[index + 1 :]:
+            if start >= host + port.length:
+                break
+            if ports.collide(port, other):
+                found.append(_port_clash(path, line, port, f"{other_path}:{other_line}"))
+                found.append(_port_clash(other_path, other_line, other, f"{path}:{line}"))
+    return tuple(sorted(found, key=lambda problem: (problem.file, problem.line)))
+
+
+def _port_clash(path: str, line: int, port: PublishedPort, other: str) -> Problem:
+    text = f"{ports.shown(port)} is published by {other} too, and only one of them can be running; change one"
+    return Problem(path, line, "PublishPort", text)

@@ -7,9 +7,10 @@ options that change what the container would see and cannot be honoured are refu
 from __future__ import annotations
 
 import csv
+import dataclasses
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from supervisor.definitions import values
@@ -29,6 +30,9 @@ class Place:
     """The container's name; an anonymous volume is named after it."""
     selinux: bool = False
     """Whether the host enforces SELinux labels."""
+    names: Mapping[str, str] | None = None
+    """What ``data.volume`` stands for: the definitions' file names, and the names of what they define; None on a
+    command line, which has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,9 @@ def _mode(text: str) -> str:
 
 _PROPAGATION = values.words("slave private unbindable rslave rprivate runbindable")
 _FLAGS = values.words("ro rw nosuid suid nodev dev noexec exec")
-_BIND = _FLAGS | _PROPAGATION | {"bind", "rbind"}
+_RELABELLED = frozenset({"z", "Z"})
+_BIND = _FLAGS | _PROPAGATION | _RELABELLED | {"bind", "rbind", "U"}
+_VOLUME = _FLAGS | _RELABELLED | {"U", "copy", "nocopy"}
 _OPPOSITES = (
     ("ro", "rw"),
     ("suid", "nosuid"),
@@ -55,6 +61,8 @@ _OPPOSITES = (
     ("exec", "noexec"),
     ("bind", "rbind"),
     ("tmpcopyup", "notmpcopyup"),
+    ("copy", "nocopy"),
+    ("z", "Z"),
 )
 _TMPFS_FLAGS = _FLAGS | values.words("noatime atime nodiratime relatime strictatime sync tmpcopyup notmpcopyup")
 _TMPFS_VALUES: dict[str, Callable[[str], str]] = {
@@ -75,7 +83,11 @@ _BOOLEAN_OPTIONS = {
     "U": ("U", ""),
     "chown": ("U", ""),
     "bind-nonrecursive": ("bind", ""),
+    "volume-nocopy": ("nocopy", ""),
 }
+
+#: Other names of the options of --mount that are no mount options.
+_MEMBERS = {"src": "source", "destination": "target", "dst": "target", "volume-subpath": "subpath"}
 
 _RELABEL = "relabelling is not supported yet; label the files on the host with chcon(1)"
 _SHARED = "mounts made in the container cannot be seen outside, as its root has a namespace of its own; use rslave"
@@ -83,10 +95,12 @@ _REFUSED = {
     "shared": _SHARED,
     "rshared": _SHARED,
     "O": "a temporary overlay over the source is not supported yet; mount it read-only with 'ro'",
-    "U": "changing the owner of the source is not supported; run chown(1) on it, or write ExecStartPre=chown ...",
+    "U": "nobody but the container has files there, and they belong to whom 'uid=' and 'gid=' say",
     "noswap": "keeping a tmpfs out of swap is not supported yet; write MemorySwapMax=0 in [Service]",
     "idmap": "ID-mapped mounts are not supported yet; make the files belong to the container's user",
-    "copy": "copying the image's files into a new volume is not supported yet; fill the volume beforehand",
+    "copy": "only a new volume starts with the image's files; give a volume's name as source",
+    "nocopy": "nothing is ever copied into what is no volume; remove it",
+    "subpath": "only a named volume has one; write Mount=type=volume,source=NAME,subpath=PATH",
 }
 
 
@@ -116,19 +130,22 @@ def mount(text: str, place: Place) -> Mounted:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
         raise UserError(f"{values.short(text)} is not a list of comma-separated values: {error}") from error
-    kind, source, target, options = "volume", "", "", []
+    given = {"type": "volume", "source": "", "target": "", "subpath": ""}
+    options: list[str] = []
     for field in rows[0] if rows else []:
         name, equals, value = field.partition("=")
-        if name == "type":
-            kind = value
-        elif name in ("source", "src"):
-            source = value
-        elif name in ("target", "destination", "dst"):
-            target = value
+        if (member := _MEMBERS.get(name, name)) in given:
+            given[member] = value
         else:
             options += _mount_option(name, value if equals else None)
-    if not target:
+    if not given["target"]:
         raise UserError(f"{values.short(text)} says not where to mount; add target=/PATH")
+    return _spelled_out(given["type"], given["source"], given["target"], given["subpath"], options, place)
+
+
+def _spelled_out(kind: str, source: str, target: str, inside: str, options: list[str], place: Place) -> Mounted:
+    if inside and (kind != "volume" or not source):
+        raise UserError(f"option subpath: {_REFUSED['subpath']}")
     if kind == "tmpfs":
         if source:
             raise UserError("a tmpfs has no source; remove source=")
@@ -139,7 +156,19 @@ def mount(text: str, place: Place) -> Mounted:
         return volume(target, place)
     if (kind == "bind") != source.startswith(("/", ".")):
         raise UserError(_mismatch(kind, source))
-    return _sourced(source, target, options, place)
+    found = _sourced(source, target, options, place)
+    if not inside:
+        return found
+    return Mounted(dataclasses.replace(found.mount, options=(*found.mount.options, f"subpath={_subpath(inside)}")))
+
+
+def _subpath(text: str) -> str:
+    """A directory inside a volume: relative, and never out of it."""
+    values.check_text(text, "the subpath")
+    path = posixpath.normpath(text)
+    if not text or text.startswith("/") or path == "." or ".." in text.split("/"):
+        raise UserError(f"the subpath {values.short(text)} is no place in a volume; write a relative path without '..'")
+    return path
 
 
 def _mismatch(kind: str, source: str) -> str:
@@ -171,36 +200,42 @@ def _sourced(source: str, target: str, options: Iterable[str], place: Place) -> 
     """A bind mount or a named volume."""
     if source.startswith(("/", ".")):
         base = source if source.startswith("/") else posixpath.join(place.directory, source)
-        words, warnings = _options(options, _BIND, place)
-        return Mounted(Mount(MountType.BIND, _target(target), values.path(base, "source"), words), warnings)
-    for suffix in (".volume", ".image"):
-        if source.endswith(suffix):
-            stem = source.removesuffix(suffix)
-            raise UserError(f"{suffix} files are not supported yet; write the volume's name, like {stem}:{target}")
+        words = _options(options, _BIND, place)
+        return Mounted(Mount(MountType.BIND, _target(target), values.path(base, "source"), words))
+    if source.endswith(".volume"):
+        source = _defined(source, target, place)
+    elif source.endswith(".image"):
+        raise UserError(f"{values.short(source)}: mounting an image is not supported yet; write a volume's name")
     if not source:
         raise UserError("the source is empty; write a path, a volume's name, or TARGET alone")
     if "/" in source:
         raise UserError(
             f"the source {values.short(source)} is neither a path nor a name; begin a path with '/' or './'"
         )
-    words, warnings = _options(options, _FLAGS, place)
-    return Mounted(Mount(MountType.VOLUME, _target(target), check_name(source, "volume name"), words), warnings)
+    words = _options(options, _VOLUME, place)
+    return Mounted(Mount(MountType.VOLUME, _target(target), check_name(source, "volume name"), words))
 
 
-def _options(options: Iterable[str], allowed: frozenset[str], place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _defined(file: str, target: str, place: Place) -> str:
+    """The name of the volume that the definition *file* defines."""
+    if place.names is None:
+        stem = file.removesuffix(".volume")
+        raise UserError(f"{values.short(file)} is a file's name; write the volume's, like {stem}:{target}")
+    if file in place.names:
+        return place.names[file]
+    raise UserError(f"there is no valid {file} beside this definition; add it, or write the volume's name")
+
+
+def _options(options: Iterable[str], allowed: frozenset[str], place: Place) -> tuple[str, ...]:
     words: list[str] = []
-    warnings: list[str] = []
     for option in filter(None, options):
-        if option in allowed:
-            words.append(option)
-        elif option in ("z", "Z"):
-            if place.selinux:
-                raise UserError(f"option {option}: {_RELABEL}")
-            warnings.append(f"option {option} has no effect: no SELinux label is applied here; remove it")
-        elif option != "nocopy":  # nothing is ever copied, so nocopy is what happens anyway
+        if option not in allowed:
             raise UserError(_why_not(option, allowed))
+        if option in _RELABELLED and place.selinux:
+            raise UserError(f"option {option}: {_RELABEL}")
+        words.append(option)
     _check_contradiction(words)
-    return tuple(words), tuple(warnings)
+    return tuple(words)
 
 
 def _why_not(option: str, allowed: frozenset[str]) -> str:

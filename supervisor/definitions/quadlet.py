@@ -11,21 +11,21 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from supervisor.definitions import mounts, resources, specifiers, values
+from supervisor.definitions import kinds, mounts, resources, secrets, values
+from supervisor.definitions.container_health import wellness
+from supervisor.definitions.container_network import Networking, networking
 from supervisor.definitions.findings import Findings
+from supervisor.definitions.kinds import CONTAINER
+from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
 from supervisor.definitions.quadlet_keys import FILE_KINDS
 from supervisor.definitions.sections import Neighbours, Sections, compile_sections
 from supervisor.definitions.unitfile import Assignment, UnitFile, parse
 from supervisor.errors import Problem, UserError
-from supervisor.names import check_name, service_unit
-from supervisor.spec.container import Container, LogDriver, Mount, NetworkMode, PullPolicy, ScopeProperty
-
-SUFFIX = ".container"
-
-_SECTIONS = frozenset({"Container", "Quadlet", "Unit", "Service", "Install"})
-
-_NO_NETWORK = "no Network=: the container gets only loopback; write Network=host to share the host's network"
+from supervisor.names import service_unit
+from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, ScopeProperty
+from supervisor.spec.network import NetworkMode, PublishedPort
+from supervisor.spec.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Context:
     """What a definition's meaning depends on beside its text."""
 
     names: Mapping[str, str] = field(default_factory=dict)
-    """The definitions compiled together: file name (``db.container``) to container name."""
+    """The definitions compiled together: file name (``db.container``, ``shop.network``, ``data.volume``) to the name of
+    what it defines."""
     selinux: bool = False
     """Whether the host enforces SELinux labels."""
     systemd: int = 0
@@ -47,6 +48,8 @@ class Compiled:
     container: Container | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    ports: tuple[tuple[int, PublishedPort], ...] = ()
+    """The published ports with the lines that ask for them, for checks across files."""
 
 
 def compile_file(path: str, text: str | bytes, context: Context | None = None) -> Compiled:
@@ -57,72 +60,41 @@ def compile_file(path: str, text: str | bytes, context: Context | None = None) -
     return compile_unit(parse(path, text), context or Context())
 
 
-def container_name(file: UnitFile) -> str:
-    """The name of the container that *file* defines: ContainerName=, or the file's name without suffix.
-
-    Raises `UserError` when that is no valid name.
-    """
-    stem = _stem(file.path)
-    if "@" in stem:
-        raise UserError(
-            f"'{stem}' is a template, and templates are not supported yet; write one file for each instance"
-        )
-    written = [at.value for at in file.of("Container") if at.key == "ContainerName"]
-    if not written or not written[-1]:
-        return check_name(stem, "the file's name")
-    text = written[-1][1:-1] if written[-1][0] == written[-1][-1] == '"' else written[-1]
-    return check_name(specifiers.expand(text, stem=stem, unit=f"{stem}.service"))
-
-
 def compile_unit(file: UnitFile, context: Context) -> Compiled:
     """As `compile_file`, for a file that has been parsed."""
     findings = Findings(file.path)
     findings.add(file.problems)
-    name = _name(file, findings)
-    _check_sections(file, findings)
+    name = kinds.name_or_refuse(file, CONTAINER, findings)
+    kinds.check_sections(file, CONTAINER, findings, " with Image= or Rootfs=")
     sections = compile_sections(
         file, findings, Neighbours(context.names, posixpath.basename(file.path), context.systemd)
     )
-    stem = _stem(file.path)
+    stem = CONTAINER.stem(file.path)
     Lines(file, "Quadlet", findings, stem=stem, unit=service_unit(name))
     lines = Lines(file, "Container", findings, stem=stem, unit=service_unit(name))
-    place = mounts.Place(posixpath.dirname(file.path), name, context.selinux)
-    container = _container(file.path, name, lines, sections, place, findings)
-    return Compiled(None if findings.problems else container, findings.problems, findings.warnings)
-
-
-def _stem(path: str) -> str:
-    return posixpath.basename(path).removesuffix(SUFFIX)
-
-
-def _name(file: UnitFile, findings: Findings) -> str:
-    try:
-        return container_name(file)
-    except UserError as error:
-        at = [at for at in file.of("Container") if at.key == "ContainerName" and at.value]
-        if at and "@" not in _stem(file.path):
-            findings.refuse(at[-1], error)
-        else:
-            findings.refuse_file(0, str(error))
-        return "invalid"  # stands in, so that the rest of the file is checked too
-
-
-def _check_sections(file: UnitFile, findings: Findings) -> None:
-    for section in file.sections:
-        if section.name in FILE_KINDS:
-            findings.refuse_file(section.line, f"[{section.name}]: {FILE_KINDS[section.name]}")
-        elif section.name not in _SECTIONS and not section.name.startswith("X-"):
-            known = ", ".join(f"[{name}]" for name in sorted(_SECTIONS))
-            findings.refuse_file(section.line, f"[{section.name}] is not a section of a {SUFFIX} file; use {known}")
-    if not any(section.name == "Container" for section in file.sections):
-        findings.refuse_file(0, "has no [Container] section; add one with Image= or Rootfs=")
+    network = networking(lines, name, context.names, findings)
+    place = mounts.Place(posixpath.dirname(file.path), name, context.selinux, context.names)
+    container = _container(file.path, name, lines, sections, network, place, findings)
+    return Compiled(
+        None if findings.problems else container,
+        findings.problems,
+        findings.warnings,
+        tuple((at.line, port) for at, port in network.ports),
+    )
 
 
 def _container(
-    path: str, name: str, lines: Lines, sections: Sections, place: mounts.Place, findings: Findings
+    path: str,
+    name: str,
+    lines: Lines,
+    sections: Sections,
+    network: Networking,
+    place: mounts.Place,
+    findings: Findings,
 ) -> Container:
     image, rootfs = _root(lines, findings)
-    network = _network(lines, findings)
+    well = wellness(lines, sections.oneshot, findings)
+    mounted = _mounts(lines, place, findings)
     default = Container(name=name, source=path)
     return Container(
         name=name,
@@ -139,9 +111,9 @@ def _container(
         supplementary_groups=tuple(value for _, value in lines.each("GroupAdd", values.group)),
         hostname=lines.one("HostName", values.hostname),
         timezone=lines.one("Timezone", values.timezone),
-        labels=_labels(lines, "Label", findings),
-        annotations=_labels(lines, "Annotation", findings),
-        mounts=_mounts(lines, place, findings),
+        labels=labels(lines, "Label", findings),
+        annotations=labels(lines, "Annotation", findings),
+        mounts=tuple(mounted.values()),
         read_only=lines.get("ReadOnly", values.boolean, default.read_only),
         read_only_tmpfs=lines.get("ReadOnlyTmpfs", values.boolean, default.read_only_tmpfs),
         shm_size=lines.get("ShmSize", values.size, default.shm_size),
@@ -149,10 +121,21 @@ def _container(
         drop_capabilities=_strings(lines.words("DropCapability", values.capability, unescape=False)),
         no_new_privileges=lines.get("NoNewPrivileges", values.boolean, default.no_new_privileges),
         ulimits=tuple({limit.name: limit for _, limit in lines.each("Ulimit", values.ulimit)}.values()),
-        sysctls=_sysctls(lines, network, findings),
+        sysctls=_sysctls(lines, network.mode, findings),
         devices=_strings(lines.words("AddDevice", values.device, unescape=False)),
         scope_properties=_limits(lines, sections, findings),
-        network=network,
+        network=network.mode,
+        attachments=network.attachments,
+        network_container=network.container,
+        ports=tuple(port for _, port in network.ports),
+        dns=network.dns,
+        dns_options=network.dns_options,
+        dns_search=network.dns_search,
+        hosts=network.hosts,
+        secrets=_secrets(lines, mounted, findings),
+        health=well.check,
+        no_health=well.no_check,
+        notify=well.notify,
         run_init=lines.get("RunInit", values.boolean, default.run_init),
         stop_signal=lines.one("StopSignal", values.signal),
         stop_timeout=lines.get("StopTimeout", values.duration, default.stop_timeout),
@@ -260,51 +243,18 @@ def _user(lines: Lines, findings: Findings) -> str | None:
     return f"{user}:{group}"
 
 
-def _labels(lines: Lines, key: str, findings: Findings) -> tuple[tuple[str, str], ...]:
-    """NAME=VALUE words. A word without '=' behind one with it is a value that someone forgot to quote."""
-    found: list[tuple[str, str]] = []
-    complete: set[int] = set()
-    for at, word in lines.words(key, str, unescape=True):
-        try:
-            if "=" not in word and at.line in complete:
-                raise UserError(
-                    f"{values.short(word)} has no '='; quote the whole of what it belongs to: \"NAME=VALUE\""
-                )
-            found.append(values.label(word))
-            complete.add(at.line)
-        except UserError as error:
-            findings.refuse(at, error)
-    return tuple(dict(found).items())
-
-
-def _network(lines: Lines, findings: Findings) -> NetworkMode:
-    found = lines.each("Network", _network_mode)
-    for at, mode in found[1:]:
-        if mode is not found[0][1]:
-            findings.refuse(
-                at, f"Network={found[0][1].value} in line {found[0][0].line} excludes it; keep one of the two"
-            )
-    if not lines.of("Network"):
-        findings.warn_file(_NO_NETWORK)
-    return found[0][1] if found else NetworkMode.NONE
-
-
-def _network_mode(text: str) -> NetworkMode:
-    try:
-        return NetworkMode(text)
-    except ValueError as error:
-        raise UserError(f"{values.short(text)} is not supported yet; write Network=host or Network=none") from error
-
-
 def _sysctls(lines: Lines, network: NetworkMode, findings: Findings) -> tuple[tuple[str, str], ...]:
     found = lines.words("Sysctl", values.sysctl, unescape=False)
     for at, (name, _) in found:
         if network is NetworkMode.HOST and name.startswith("net."):
             findings.refuse(at, f"{name} would change the host with Network=host; set it on the host with sysctl.d(5)")
+        elif network is NetworkMode.CONTAINER and name.startswith("net."):
+            findings.refuse(at, f"{name} belongs to the container whose network this one shares; write it there")
     return _pairs(found)
 
 
-def _mounts(lines: Lines, place: mounts.Place, findings: Findings) -> tuple[Mount, ...]:
+def _mounts(lines: Lines, place: mounts.Place, findings: Findings) -> dict[str, Mount]:
+    """By target."""
     found = [
         *lines.each("Volume", lambda text: mounts.volume(text, place)),
         *lines.each("Tmpfs", mounts.tmpfs),
@@ -318,7 +268,20 @@ def _mounts(lines: Lines, place: mounts.Place, findings: Findings) -> tuple[Moun
         if target in first:
             findings.refuse(at, f"line {first[target]} mounts something at {target} already; keep one of the two")
         first.setdefault(target, at.line)
-    return tuple(mounted.mount for _, mounted in found)
+    return {mounted.mount.target: mounted.mount for _, mounted in found}
+
+
+def _secrets(lines: Lines, mounted: Mapping[str, Mount], findings: Findings) -> tuple[Secret, ...]:
+    found = lines.words("Secret", secrets.secret, unescape=True)
+    first: dict[tuple[bool, str], int] = {}
+    for at, secret in found:
+        place = (secret.as_environment, secret.target)
+        if not secret.as_environment and secret.target in mounted:
+            findings.refuse(at, f"something is mounted at {secret.target} already; write another target=")
+        elif place in first:
+            findings.refuse(at, f"line {first[place]} puts a secret at {secret.target} already; write another target=")
+        first.setdefault(place, at.line)
+    return tuple(secret for _, secret in found)
 
 
 def _limits(lines: Lines, sections: Sections, findings: Findings) -> tuple[ScopeProperty, ...]:
@@ -330,10 +293,12 @@ def _limits(lines: Lines, sections: Sections, findings: Findings) -> tuple[Scope
     ]
     for at, properties in podman:
         for limit in properties:
-            if limit.name not in sections.limits:
+            # A percentage is a property of its own.
+            taken = sections.limits.get(limit.name) or sections.limits.get(f"{limit.name}Scale")
+            if taken is None:
                 limits.append(limit)
             elif limit.name != "MemorySwapMax":
-                other = sections.limits[limit.name][0]
+                other = taken[0]
                 findings.refuse(
                     at, f"{other.key}= in line {other.line} of [Service] sets the same; keep one of the two"
                 )

@@ -9,16 +9,12 @@ ANY = "*"
 
 _LATER = "is not supported yet"
 
-_HEALTH = (
-    f"health checks {_LATER.replace('is', 'are')}; "
-    "let the program exit when it is unwell and write Restart=on-failure in [Service]"
-)
-_BRIDGE = "bridge networks are not supported yet; use Network=host, and choose the port in the program's own settings"
-_DNS = "name resolution per container is not supported yet; mount a file: Volume=./resolv.conf:/etc/resolv.conf:ro"
-_HOSTS = "host entries are not supported yet; mount a file: Volume=./hosts:/etc/hosts:ro"
 _USERNS = "user namespaces are not supported yet; run the program as an unprivileged user with User="
 _SELINUX = "SELinux labels are not supported yet; label the files on the host with chcon(1)"
-_PODS = "pods are not supported yet; give the containers Network=host, and order them with After= in [Unit]"
+_PODS = (
+    "pods are not supported yet; give the others Network=NAME.container, the network of the first, "
+    "and order them with After= in [Unit]"
+)
 _PULL = "is not supported yet; fetch the image beforehand with 'ctrctl pull' and write Pull=never"
 _SECCOMP = "the default profile always applies for now"
 _RELOAD = "reloading is not supported yet; send the signal with 'ctrctl kill --signal'"
@@ -26,7 +22,9 @@ _RELOAD = "reloading is not supported yet; send the signal with 'ctrctl kill --s
 _CONTAINER = (
     done("Container", "AddCapability", "Capabilities to add to the default set", repeatable=True),
     done("Container", "AddDevice", "Device nodes of the host, HOST[:CONTAINER][:rwm]", repeatable=True),
-    refused("Container", "AddHost", "Lines for /etc/hosts", _HOSTS, repeatable=True),
+    done(
+        "Container", "AddHost", "Lines for /etc/hosts, NAME:ADDRESS; the address may be host-gateway", repeatable=True
+    ),
     done("Container", "Annotation", "OCI annotations, NAME=VALUE", repeatable=True),
     refused("Container", "AppArmor", "AppArmor profile", "AppArmor profiles are not supported yet; remove the line"),
     refused(
@@ -42,9 +40,14 @@ _CONTAINER = (
         "every container has a scope of its own here, and no conmon beside it",
     ),
     done("Container", "ContainerName", "Name of the container; the file's name without suffix otherwise"),
-    refused("Container", "DNS", "Name servers", _DNS, repeatable=True),
-    refused("Container", "DNSOption", "Resolver options", _DNS, repeatable=True),
-    refused("Container", "DNSSearch", "Search domains", _DNS, repeatable=True),
+    done(
+        "Container",
+        "DNS",
+        "Name servers instead of the network's, or none for the image's resolv.conf",
+        repeatable=True,
+    ),
+    done("Container", "DNSOption", "Resolver options, as in resolv.conf(5)", repeatable=True),
+    done("Container", "DNSSearch", "Search domains, or '.' for none", repeatable=True),
     done("Container", "DropCapability", "Capabilities to remove from the default set, or 'all'", repeatable=True),
     done("Container", "Entrypoint", "Program that replaces the image's entry point; several words as a JSON list"),
     done("Container", "Environment", "Environment variables, NAME=VALUE", repeatable=True),
@@ -60,25 +63,30 @@ _CONTAINER = (
         "Container",
         "ExposeHostPort",
         "Ports to expose",
-        "exposing only documents a port, it opens none; with Network=host every port is reachable",
+        "exposing only documents a port, it opens none; PublishPort= does, and in one network every port is reachable",
     ),
     refused("Container", "GIDMap", "Group mapping of a user namespace", _USERNS, repeatable=True),
     done("Container", "Group", "Group to run as; needs User="),
     done("Container", "GroupAdd", "Supplementary groups", repeatable=True),
-    refused("Container", "HealthCmd", "Health check command", _HEALTH),
-    refused("Container", "HealthInterval", "Time between health checks", _HEALTH),
-    refused("Container", "HealthLogDestination", "Where the health log is kept", _HEALTH),
-    refused("Container", "HealthMaxLogCount", "How many health results are kept", _HEALTH),
-    refused("Container", "HealthMaxLogSize", "How much of a health result is kept", _HEALTH),
-    refused("Container", "HealthOnFailure", "What to do when unhealthy", _HEALTH),
-    refused("Container", "HealthRetries", "Failures until unhealthy", _HEALTH),
-    refused("Container", "HealthStartPeriod", "Time in which failures do not count", _HEALTH),
-    refused("Container", "HealthStartupCmd", "Start-up check command", _HEALTH),
-    refused("Container", "HealthStartupInterval", "Time between start-up checks", _HEALTH),
-    refused("Container", "HealthStartupRetries", "Failures until the start-up has failed", _HEALTH),
-    refused("Container", "HealthStartupSuccess", "Successes until started", _HEALTH),
-    refused("Container", "HealthStartupTimeout", "Time limit of a start-up check", _HEALTH),
-    refused("Container", "HealthTimeout", "Time limit of a health check", _HEALTH),
+    done("Container", "HealthCmd", "Health check: a shell command line, a JSON list of words, or none"),
+    done("Container", "HealthInterval", "Time from one health check to the next, or disable"),
+    no_effect(
+        "Container",
+        "HealthLogDestination",
+        "Where the health log is kept",
+        "changes of health are in the journal, and 'ctrctl inspect' shows the last results",
+    ),
+    done("Container", "HealthMaxLogCount", "How many health results are kept, 0 for all"),
+    done("Container", "HealthMaxLogSize", "How many characters of a health result are kept, 0 for all"),
+    done("Container", "HealthOnFailure", "What to do when unhealthy: none, kill, restart or stop"),
+    done("Container", "HealthRetries", "Failures in a row until unhealthy"),
+    done("Container", "HealthStartPeriod", "Time after the start in which failures do not count"),
+    done("Container", "HealthStartupCmd", "Start-up check, run instead of the health check until it has passed"),
+    done("Container", "HealthStartupInterval", "Time from one start-up check to the next"),
+    done("Container", "HealthStartupRetries", "Failures in a row until the container is restarted, 0 for never"),
+    done("Container", "HealthStartupSuccess", "Successes in a row until started"),
+    done("Container", "HealthStartupTimeout", "Time limit of a start-up check"),
+    done("Container", "HealthTimeout", "Time limit of a health check, 0 for none"),
     done("Container", "HostName", "Host name inside the container"),
     no_effect(
         "Container",
@@ -87,8 +95,8 @@ _CONTAINER = (
         "the host's proxy variables are never passed; write Environment=http_proxy=... to set one",
     ),
     done("Container", "Image", "Image to run"),
-    refused("Container", "IP", "IPv4 address", _BRIDGE),
-    refused("Container", "IP6", "IPv6 address", _BRIDGE),
+    done("Container", "IP", "IPv4 address in the one network"),
+    done("Container", "IP6", "IPv6 address in the one network"),
     done("Container", "Label", "Labels, NAME=VALUE", repeatable=True),
     done("Container", "LogDriver", "journald, passthrough or none"),
     refused(
@@ -101,18 +109,19 @@ _CONTAINER = (
     refused("Container", "Mask", "Paths to hide", f"{_LATER}; cover a directory with Tmpfs=PATH:ro", repeatable=True),
     done("Container", "Memory", "Memory limit in bytes, or with b, k, m, g"),
     done("Container", "Mount", "Mounts, type=bind|volume|tmpfs,source=,destination=,...", repeatable=True),
-    done("Container", "Network", "none or host", repeatable=True),
-    refused("Container", "NetworkAlias", "Further names in the network", _BRIDGE, repeatable=True),
-    done("Container", "NoNewPrivileges", "Whether setuid programs and file capabilities gain nothing"),
-    refused(
+    done(
         "Container",
-        "Notify",
-        "Readiness told by the container",
-        f"{_LATER}; the service is ready once the container's first process runs",
+        "Network",
+        "none, host, container:NAME, NAME.container, NAME.network or a network's name, with :ip=,ip6=,mac=,alias=,"
+        "interface_name=; the default network otherwise",
+        repeatable=True,
     ),
+    done("Container", "NetworkAlias", "Further names in the networks", repeatable=True),
+    done("Container", "NoNewPrivileges", "Whether setuid programs and file capabilities gain nothing"),
+    done("Container", "Notify", "Who says that the container has started: yes for the container, healthy, or no"),
     done("Container", "PidsLimit", "Highest number of tasks, -1 for no limit"),
     refused("Container", "Pod", "Pod to join", _PODS),
-    refused("Container", "PublishPort", "Ports to publish", _BRIDGE, repeatable=True),
+    done("Container", "PublishPort", "Ports to publish, [[IP:][HOSTPORT]:]PORT[/tcp|udp|sctp]", repeatable=True),
     done("Container", "Pull", "always, missing, newer or never"),
     done("Container", "ReadOnly", "Whether the root file system is read-only"),
     done("Container", "ReadOnlyTmpfs", "With ReadOnly=: whether /run, /tmp and /var/tmp are writable tmpfs"),
@@ -123,11 +132,10 @@ _CONTAINER = (
     done("Container", "Rootfs", "Host directory to use as root file system instead of an image"),
     done("Container", "RunInit", "Whether a small init forwards signals and reaps processes"),
     refused("Container", "SeccompProfile", "Seccomp profile", f"{_LATER}; {_SECCOMP}, so remove the line"),
-    refused(
+    done(
         "Container",
         "Secret",
-        "Secrets",
-        f"{_LATER}; mount a file only the container's user may read: Volume=/etc/ctr/secret:/run/secrets/NAME:ro",
+        "Credentials of the host, NAME[,type=mount|env][,target=][,uid=][,gid=][,mode=]",
         repeatable=True,
     ),
     no_effect(
@@ -187,7 +195,7 @@ _SHARED = (
         ANY,
         "ServiceName",
         "Name of the unit",
-        "the unit is always ctr@NAME.service; choose NAME with ContainerName=",
+        "a container's unit is always ctr@NAME.service; choose NAME with ContainerName=",
     ),
     no_effect(
         "Quadlet",
@@ -221,9 +229,7 @@ def _file_kind(section: str, reason: str, names: str) -> tuple[Key, ...]:
 
 #: Why a file of this section, and every key in it, is refused for now; what to write in a .container file instead.
 FILE_KINDS = {
-    "Pod": ".pod files are not supported yet; give the containers Network=host and order them with After= in [Unit]",
-    "Network": ".network files are not supported yet; write Network=host or Network=none in the .container file",
-    "Volume": ".volume files are not supported yet; write Volume=NAME:/path, and NAME is made at first start",
+    "Pod": ".pod files are not supported yet; give the others Network=NAME.container, the network of the first",
     "Image": ".image files are not supported yet; write the reference as Image= in the .container file",
     "Build": ".build files are not supported yet; build the image with another tool and 'ctrctl image load' it",
     "Kube": ".kube files are not supported yet; write one .container file for each container",
@@ -235,15 +241,6 @@ _FILES = (
         FILE_KINDS["Pod"],
         "AddHost DNS DNSOption DNSSearch ExitPolicy GIDMap HostName IP IP6 Label Network NetworkAlias PodName "
         "PublishPort ShmSize StopTimeout SubGIDMap SubUIDMap UIDMap UserNS Volume",
-    )
-    + _file_kind(
-        "Network",
-        FILE_KINDS["Network"],
-        "DisableDNS DNS Driver Gateway InterfaceName Internal IPAMDriver IPRange IPv6 Label NetworkDeleteOnStop "
-        "NetworkName Options Subnet",
-    )
-    + _file_kind(
-        "Volume", FILE_KINDS["Volume"], "Copy Device Driver GID Group Image Label Options Type UID User VolumeName"
     )
     + _file_kind(
         "Image",
@@ -264,4 +261,50 @@ _FILES = (
     )
 )
 
-QUADLET: tuple[Key, ...] = _CONTAINER + _SHARED + _FILES
+_NETWORK = (
+    done("Network", "DisableDNS", "Whether containers do not find each other by name"),
+    done("Network", "DNS", "Name servers for other names, instead of the host's", repeatable=True),
+    done("Network", "Driver", "bridge, macvlan or ipvlan"),
+    done("Network", "Gateway", "Router's address in the subnet at the same place", repeatable=True),
+    done("Network", "InterfaceName", "Name of the bridge; for macvlan and ipvlan the parent interface"),
+    done("Network", "Internal", "Whether there is no way out"),
+    done("Network", "IPAMDriver", "host-local, or none for no addresses"),
+    done(
+        "Network", "IPRange", "Addresses to give, CIDR or FIRST-LAST, in the subnet at the same place", repeatable=True
+    ),
+    done("Network", "IPv6", "Whether there is an IPv6 subnet too"),
+    done("Network", "Label", "Labels, NAME=VALUE", repeatable=True),
+    done("Network", "NetworkDeleteOnStop", "Whether the network goes with the last container that uses it"),
+    done(
+        "Network", "NetworkName", "Name of the network; the file's name without suffix otherwise (podman: systemd-NAME)"
+    ),
+    done(
+        "Network",
+        "Options",
+        "Driver options: mtu, isolate, vlan, parent, mode, metric, no_default_route",
+        repeatable=True,
+    ),
+    done("Network", "Subnet", "Subnets in CIDR notation; a free one otherwise", repeatable=True),
+)
+
+_VOLUME = (
+    done("Volume", "Copy", "Whether a new volume starts with what the image has there"),
+    done("Volume", "Device", "What is mounted: a device, SERVER:/PATH, a file or a directory"),
+    done("Volume", "Driver", "local"),
+    done("Volume", "GID", "Number of the group that a new volume belongs to"),
+    done("Volume", "Group", "The same as GID="),
+    refused(
+        "Volume",
+        "Image",
+        "Image that is the volume",
+        "volumes that are an image are not supported yet; copy what is needed into the volume",
+    ),
+    done("Volume", "Label", "Labels, NAME=VALUE", repeatable=True),
+    done("Volume", "Options", "Mount options, as in mount(8) -o"),
+    done("Volume", "Type", "Type of file system, as in mount(8) -t"),
+    done("Volume", "UID", "Number of the user that a new volume belongs to"),
+    done("Volume", "User", "The same as UID="),
+    done("Volume", "VolumeName", "Name of the volume; the file's name without suffix otherwise (podman: systemd-NAME)"),
+)
+
+QUADLET: tuple[Key, ...] = _CONTAINER + _NETWORK + _VOLUME + _SHARED + _FILES

@@ -39,13 +39,13 @@ SERVICE = words(
     """ExecCondition ExecStartPost ExecStartPre Restart RestartForceExitStatus RestartMaxDelaySec RestartMode
     RestartPreventExitStatus RestartSec RestartSteps RuntimeMaxSec RuntimeRandomizedExtraSec Slice SuccessExitStatus
     SyslogIdentifier TimeoutAbortSec TimeoutSec TimeoutStartFailureMode TimeoutStartSec TimeoutStopFailureMode
-    TimeoutStopSec"""
+    TimeoutStopSec WatchdogSec"""
 )
 
 #: Keys whose value is a time span, which systemd would ignore when it cannot read it.
 SPANS = words(
     """JobRunningTimeoutSec JobTimeoutSec RestartMaxDelaySec RestartSec RuntimeMaxSec RuntimeRandomizedExtraSec
-    StartLimitIntervalSec TimeoutAbortSec TimeoutSec TimeoutStartSec TimeoutStopSec"""
+    StartLimitIntervalSec TimeoutAbortSec TimeoutSec TimeoutStartSec TimeoutStopSec WatchdogSec"""
 )
 
 #: The systemd version that first knew a key.
@@ -85,9 +85,6 @@ SERVICE_REFUSED = {
         f"{_HAND_OVER}; what has not stopped after StopTimeout= gets SIGKILL",
     ),
     **_each(
-        "WatchdogSec", "is not supported: the container cannot reach systemd's notification socket; remove the line"
-    ),
-    **_each(
         "Sockets FileDescriptorStoreMax FileDescriptorStorePreserve OpenFile USBFunctionDescriptors "
         "USBFunctionStrings NonBlocking",
         "is not supported yet: no file descriptor is passed into the container; remove the line",
@@ -101,7 +98,7 @@ SERVICE_REFUSED = {
     **_each("EnvironmentFile", f"{_LAUNCHER}; write EnvironmentFile= in [Container]"),
     **_each(
         "LoadCredential LoadCredentialEncrypted SetCredential SetCredentialEncrypted ImportCredential",
-        f"{_LAUNCHER}; mount a file: Volume=FILE:/run/secrets/NAME:ro in [Container]",
+        f"{_LAUNCHER}; write Secret=NAME in [Container]",
     ),
     **_each(
         """RootDirectory RootImage RootImageOptions RootEphemeral RootHash RootHashSignature RootVerity RootImagePolicy
@@ -136,7 +133,7 @@ SERVICE_REFUSED = {
         "PrivateNetwork NetworkNamespacePath RestrictAddressFamilies",
         f"{_LAUNCHER}; write Network=none in [Container]",
     ),
-    **_each("DeviceAllow DevicePolicy PrivateDevices", f"{_LAUNCHER}; write AddDevice= in [Container]"),
+    **_each("PrivateDevices", f"{_LAUNCHER}; write AddDevice= in [Container]"),
     **_each(
         """AppArmorProfile BindLogSockets IPCNamespacePath KeyringMode LockPersonality MemoryDenyWriteExecute
         MountAPIVFS MountFlags PrivateIPC PrivateMounts PrivatePIDs PrivateUsers ProcSubset ProtectClock
@@ -159,19 +156,18 @@ SERVICE_REFUSED = {
         f"{_LAUNCHER}; for CPU and I/O shares write CPUWeight=, AllowedCPUs= or IOWeight=, else remove the line",
     ),
     **_each(
-        """BPFProgram BlockIOAccounting BlockIODeviceWeight BlockIOReadBandwidth BlockIOWeight BlockIOWriteBandwidth
-        CPUShares CoredumpReceive DefaultMemoryLow DefaultMemoryMin DefaultStartupMemoryLow
-        DisableControllers
-        IODeviceLatencyTargetSec IODeviceWeight IOReadBandwidthMax IOReadIOPSMax IOWriteBandwidthMax IOWriteIOPSMax
-        IPAccounting IPAddressAllow IPAddressDeny IPEgressFilterPath IPIngressFilterPath ManagedOOMMemoryPressure
-        ManagedOOMMemoryPressureDurationSec ManagedOOMMemoryPressureLimit ManagedOOMPreference ManagedOOMSwap
-        MemoryLimit MemoryPressureThresholdSec MemoryPressureWatch MemoryZSwapMax MemoryZSwapWriteback NFTSet OOMPolicy
-        RestrictNetworkInterfaces SocketBindAllow SocketBindDeny StartupAllowedCPUs StartupAllowedMemoryNodes
-        StartupBlockIOWeight StartupCPUShares StartupCPUWeight StartupIOWeight StartupMemoryHigh StartupMemoryLow
-        StartupMemoryMax StartupMemorySwapMax StartupMemoryZSwapMax""",
-        "is not supported yet; limits that are: MemoryMax=, MemoryHigh=, MemoryLow=, MemoryMin=, MemorySwapMax=, "
-        "CPUQuota=, CPUWeight=, AllowedCPUs=, AllowedMemoryNodes=, IOWeight=, TasksMax=",
+        """BPFProgram CoredumpReceive DefaultMemoryLow DefaultMemoryMin DefaultStartupMemoryLow DisableControllers
+        IPAccounting IPAddressAllow IPAddressDeny IPEgressFilterPath IPIngressFilterPath MemoryPressureThresholdSec
+        MemoryPressureWatch NFTSet RestrictNetworkInterfaces SocketBindAllow SocketBindDeny""",
+        "is not supported yet for the processes of a container; remove the line",
     ),
+    **_each("MemoryLimit", "is cgroup v1's; write MemoryMax="),
+    **_each("CPUShares StartupCPUShares", "is cgroup v1's; write CPUWeight="),
+    **_each("BlockIOAccounting", "is cgroup v1's; write IOAccounting="),
+    **_each("BlockIOWeight StartupBlockIOWeight", "is cgroup v1's; write IOWeight="),
+    **_each("BlockIODeviceWeight", "is cgroup v1's; write IODeviceWeight="),
+    **_each("BlockIOReadBandwidth", "is cgroup v1's; write IOReadBandwidthMax="),
+    **_each("BlockIOWriteBandwidth", "is cgroup v1's; write IOWriteBandwidthMax="),
 }
 
 UNIT_REFUSED = {

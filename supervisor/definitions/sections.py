@@ -17,7 +17,7 @@ from supervisor.errors import UserError
 from supervisor.names import service_unit
 from supervisor.spec.container import Entry, ScopeProperty, UnitSections
 
-_OTHER_KINDS = (".pod", ".network", ".volume", ".image", ".build", ".kube")
+_OTHER_KINDS = (".pod", ".image", ".build", ".kube")
 _RESTART = values.words("no always on-success on-failure on-abnormal on-watchdog on-abort")
 _SPECIFIER = re.compile(r"%(.)")
 
@@ -27,7 +27,7 @@ class Neighbours:
     """The other definitions that are compiled together with this one."""
 
     names: Mapping[str, str]
-    """File name (``db.container``) to container name."""
+    """File name (``db.container``, ``shop.network``) to the name of what it defines."""
     own: str
     """File name of this definition."""
     systemd: int
@@ -70,7 +70,10 @@ def _unit(at: Assignment, result: Sections, findings: Findings, neighbours: Neig
     elif at.key not in section_keys.UNIT:
         _refuse_unknown(at, findings, [*section_keys.UNIT])
     elif at.key in section_keys.DEPENDENCIES:
-        _pass_on(at, result.unit, _units(at, findings, neighbours), findings, neighbours)
+        units = _units(at, findings, neighbours)
+        # Nothing left is nothing to wait for; an empty assignment would mean something else.
+        if units or not at.value:
+            _pass_on(at, result.unit, units, findings, neighbours)
     else:
         _pass_on(at, result.unit, at.value, findings, neighbours)
 
@@ -79,7 +82,7 @@ def _service(at: Assignment, result: Sections, findings: Findings, neighbours: N
     if at.key.startswith("X-") or section_keys.ALREADY_SO.get(at.key) == at.value:
         return
     if at.key in resources.KEYS:
-        _limit(at, result, findings)
+        _limit(at, result, findings, neighbours)
     elif at.key == "Type" and at.value in ("notify", "oneshot"):
         result.oneshot = at.value == "oneshot"
     elif at.key == "RemainAfterExit":
@@ -131,36 +134,57 @@ def _refuse_unknown(at: Assignment, findings: Findings, known: list[str]) -> Non
 
 
 def _units(at: Assignment, findings: Findings, neighbours: Neighbours) -> str:
-    return " ".join(_unit_name(name, at, findings, neighbours) for name in at.value.split())
+    return " ".join(filter(None, (_unit_name(name, at, findings, neighbours) for name in at.value.split())))
 
 
 def _unit_name(name: str, at: Assignment, findings: Findings, neighbours: Neighbours) -> str:
-    """The unit that *name* stands for: a definition's own unit, or *name* itself."""
+    """The unit that *name* stands for: a definition's own unit, or *name* itself; '' for what is there anyway."""
     if name == neighbours.own:
         findings.refuse(at, f"{name} is this definition itself; remove it")
-    elif name.endswith(".container"):
-        if name in neighbours.names:
+    elif name.endswith((".container", ".network", ".volume")):
+        if name not in neighbours.names:
+            instead = "write the unit's full name" if name.endswith(".container") else "remove the name"
+            findings.refuse(at, f"there is no valid {name} beside this definition; add it, or {instead}")
+        elif name.endswith(".container"):
             return service_unit(neighbours.names[name])
-        findings.refuse(at, f"there is no valid {name} beside this definition; add it, or write the unit's full name")
+        else:
+            findings.warn(at, f"{name} has no effect: it is there before this container starts; remove the name")
+            return ""
     elif name.endswith(_OTHER_KINDS):
-        findings.refuse(at, f"{name}: only .container files are supported yet; remove it or name a unit of systemd")
+        findings.refuse(at, f"{name}: such files are not supported yet; remove it or name a unit of systemd")
     elif name.endswith(".service"):
         definition = f"{name.removesuffix('.service')}.container"
         if definition in neighbours.names:
             unit = service_unit(neighbours.names[definition])
             findings.warn(at, f"{name} is not a unit of ctr, {unit} is; write {definition}")
+        # podman's names for the units of shop.network and data.volume: shop-network.service, data-volume.service.
+        stem, _, kind = name.removesuffix(".service").rpartition("-")
+        if kind in ("network", "volume") and f"{stem}.{kind}" in neighbours.names:
+            findings.warn(at, f"{name} is not a unit of ctr, and {stem}.{kind} needs none; remove the name")
     return name
 
 
-def _limit(at: Assignment, result: Sections, findings: Findings) -> None:
-    name = resources.KEYS[at.key][0]
+def _limit(at: Assignment, result: Sections, findings: Findings, neighbours: Neighbours) -> None:
+    name = resources.KEYS[at.key].property
+    # A percentage is a property of its own; the later line wins over either.
+    either = (name, f"{name}Scale")
     if not at.value:
-        result.limits.pop(name, None)
+        for one in either:
+            result.limits.pop(one, None)
         return
     try:
-        result.limits[name] = (at, resources.scope_property(at.key, at.value))
+        limit = resources.scope_property(at.key, at.value)
     except UserError as error:
         findings.refuse(at, error)
+        return
+    if 0 < neighbours.systemd < (since := resources.KEYS[at.key].since):
+        # Not a warning, as for a line that passes through: systemd would refuse to make the scope.
+        findings.refuse(at, f"needs systemd {since}, and this host has {neighbours.systemd}; remove the line")
+    before = result.limits.get(limit.name)
+    for one in either:
+        if one != limit.name:
+            result.limits.pop(one, None)
+    result.limits[limit.name] = (at, resources.added(before[1] if before else None, limit))
 
 
 def _bad_restart(value: str) -> str:

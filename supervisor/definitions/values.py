@@ -104,6 +104,8 @@ def integer(text: str, lowest: int, highest: int) -> int:
 def size(text: str) -> int:
     """A size in bytes, from '512', '64k', '1.5g', '100MiB': units are powers of 1024 (podman-run(1) --memory)."""
     match = _SIZE.fullmatch(text)
+    if match is None and _SIZE.fullmatch(text.removeprefix("-")):
+        raise UserError(f"{short(text)} is negative, and no size is; write bytes or a number with k, m or g, like 512m")
     if match is None:
         raise UserError(f"{short(text)} is not a size; write bytes or a number with k, m or g, like 512m")
     value = int(Fraction(match[1]) * _POWERS[match[2].lower()])
@@ -238,6 +240,13 @@ def hostname(text: str) -> str:
     if len(text) <= 64 and _HOSTNAME.fullmatch(text):
         return text
     raise UserError(f"{short(text)} is not a host name; use letters, digits, '-' and '.', at most 64 characters")
+
+
+def domain(text: str) -> str:
+    """A name in DNS or /etc/hosts: as `hostname`, but up to 253 characters long (RFC 1035)."""
+    if len(text) <= 253 and _HOSTNAME.fullmatch(text):
+        return text
+    raise UserError(f"{short(text)} is not a name of a host; use letters, digits, '-' and '.', at most 253 characters")
 
 
 def timezone(text: str) -> str:

@@ -23,25 +23,31 @@ view in any case.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
-from supervisor.deploy import host, state
+from supervisor.deploy import conflicts, host, networking, state
+from supervisor.deploy.conflicts import Prune
+from supervisor.deploy.guards import host_errors, locked, undone_on_failure, words
+from supervisor.deploy.records import NetworkRecord, VolumeRecord
+from supervisor.deploy.resources import Decision, Neighbourhood, Resources
 from supervisor.deploy.settings import read as read_settings
-from supervisor.deploy.shelf import Shelf
+from supervisor.deploy.shelf import Shelf, remove_units
 from supervisor.deploy.write import Changes, Disk
 from supervisor.errors import ConflictError, CtrError, DefinitionError, HostError, NotFoundError, Problem, UserError
-from supervisor.names import check_name, service_unit
+from supervisor.names import check_name, namespace_unit, service_unit
+from supervisor.network import routes
 from supervisor.paths import Layout
-from supervisor.render.tree import Link, Tree, tree
-from supervisor.spec.container import Container
-from supervisor.spec.image import Image, Layer
+from supervisor.render import oci
+from supervisor.render.files import File, Link
+from supervisor.render.tree import Tree, tree
+from supervisor.spec.container import Container, MountType
+from supervisor.spec.image import Image, ImageConfig, Layer
+from supervisor.spec.network import Lease, Network
+from supervisor.spec.volume import Volume
 from supervisor.spec.volumes import anonymous_volumes
 from supervisor.systemd.manager import Job, UnitStatus
 
@@ -76,6 +82,8 @@ class Report:
     restarted: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     """Containers whose restart did not succeed, with the job's result ('failed', 'timeout' …)."""
+    resources: tuple[tuple[str, str], ...] = ()
+    """Networks and volumes ('network shop') and what became of them ('created', 'changed', 'removed')."""
     leftovers: tuple[str, ...] = ()
     """What could not be erased afterwards, in words; the next apply tries again."""
 
@@ -83,12 +91,21 @@ class Report:
 class Deployment:
     """Deployed containers of one host."""
 
-    def __init__(self, layout: Layout, store: Images, manager: Systemd, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        store: Images,
+        manager: Systemd,
+        disk: Disk | None = None,
+        neighbourhood: Neighbourhood = routes,
+    ) -> None:
         self._layout = layout
         self._store = store
         self._manager = manager
         self._disk = disk or Disk()
         self._shelf = Shelf(layout, self._disk)
+        self._neighbourhood = neighbourhood
+        self._resources = Resources(layout, self._disk, neighbourhood)
 
     # reading
 
@@ -100,9 +117,21 @@ class Deployment:
         """One deployed container. Raises `NotFoundError`."""
         return state.read(self._layout, name).container
 
+    def networks(self) -> tuple[Network, ...]:
+        """Every network, complete, sorted by name."""
+        return tuple(record.network for record in self._resources.networks.read_all().values())
+
+    def volumes(self) -> tuple[Volume, ...]:
+        """Every volume that was defined or created, sorted by name; a container's use alone makes no record."""
+        return tuple(record.volume for record in self._resources.volumes.read_all().values())
+
+    def leases(self) -> dict[str, tuple[Lease, ...]]:
+        """Container names to what they were given."""
+        return {d.name: d.record.leases for d in state.read_all(self._layout)}
+
     def users_of(self, image_id: str) -> tuple[str, ...]:
         """Names of the containers deployed from the image with this id."""
-        return tuple(d.container.name for d in state.read_all(self._layout) if d.image == image_id)
+        return tuple(d.name for d in state.read_all(self._layout) if d.image == image_id)
 
     def missing_images(self, containers: Iterable[Container]) -> tuple[str, ...]:
         """References among *containers* that the store does not have, each once."""
@@ -120,23 +149,36 @@ class Deployment:
         self,
         containers: Iterable[Container],
         *,
-        prune: Callable[[Container], bool],
+        networks: Iterable[Network] = (),
+        volumes: Iterable[Volume] = (),
+        prune: Prune,
         replace: bool = True,
+        restart: bool = True,
         dry_run: bool = False,
     ) -> Report:
-        """Deploy *containers*; remove those deployed earlier for which *prune* is true. Starts none.
+        """Deploy *containers* and the *networks* and *volumes* they may use; remove the containers and networks
+        deployed earlier for which *prune* is true (volumes stay until they are removed by name). Starts none.
 
-        Without *replace* a name that is taken is an error (``ctrctl run``). *dry_run* only reports what would be done.
-        Raises `DefinitionError` with every problem (nothing was changed) and `HostError` (everything was undone, or
-        the message says what was not).
+        Without *replace* a name that is taken is an error (``ctrctl run``); without *restart* running containers stay
+        as they are. *dry_run* only reports what would be done. Raises `DefinitionError` with every problem (nothing
+        was changed) and `HostError` (everything was undone, or the message says what was not).
         """
-        wanted = tuple(sorted(containers, key=lambda c: c.name))
-        with self._locked(), _host_errors():
-            present = {d.container.name: d for d in state.read_all(self._layout)}
+        wanted = conflicts.by_name(containers)
+        with locked(self._layout), host_errors():
+            present = {d.name: d for d in state.read_all(self._layout)}
             names = {c.name for c in wanted}
-            gone = tuple(d for d in present.values() if d.container.name not in names and prune(d.container))
-            problems = [*_twice(wanted), *_taken(wanted, present, prune, replace)]
-            trees = self._render(wanted, problems)
+            gone = tuple(d for d in present.values() if d.name not in names and prune(d.container))
+            staying = tuple(d for d in present.values() if d not in gone)
+            others = tuple(d for d in staying if d.name not in names)
+            problems = [
+                *conflicts.twice("container", wanted),
+                *conflicts.taken(
+                    "container", wanted, {n: d.container for n, d in present.items()}, prune, replace=replace
+                ),
+                *networking.check_shared((*wanted, *(d.container for d in others))),
+            ]
+            resources = self._resources.decide(networks, volumes, wanted, others, prune, problems, replace=replace)
+            trees = self._render(wanted, resources.networks, resources.every_volume, staying, problems)
             if problems:
                 raise DefinitionError(tuple(problems))
             differences = [state.difference(self._layout, t) for t in trees]
@@ -144,24 +186,73 @@ class Deployment:
             leftovers: tuple[str, ...] = ()
             jobs: list[Job] = []
             if not dry_run:
-                leftovers = self._write([d for d in differences if d.anything], gone)
+                leftovers = self._write([d for d in differences if d.anything], gone, resources)
             # Only now: one that was started while we wrote may run the old version.
-            running = self._running(affected)
-            restart = [name for name in affected if name in running]
+            running = self._running(affected) if restart else frozenset[str]()
+            restarts = [name for name in affected if name in running]
             if not dry_run:
-                jobs = [self._manager.enqueue("try-restart", service_unit(n)) for n in restart]
+                # A new namespace first; who requires it is restarted with it.
+                units = [namespace_unit(d.tree.name) for d in differences if d.network and d.tree.name in running]
+                units += map(service_unit, restarts)
+                jobs = [self._manager.enqueue("try-restart", unit) for unit in units]
         # Waiting takes as long as the slowest container; others may deploy meanwhile.
         results = self._manager.wait(jobs) if jobs else {}
-        failed = tuple((n, r) for n in restart if (r := results.get(service_unit(n), "done")) != "done")
+        failed = tuple((n, r) for n in restarts if (r := results.get(service_unit(n), "done")) != "done")
         return Report(
             created=tuple(d.tree.name for d in differences if d.is_new),
             changed=tuple(d.tree.name for d in differences if d.anything and not d.is_new),
             unchanged=tuple(d.tree.name for d in differences if not d.anything),
-            removed=tuple(d.container.name for d in gone),
-            restarted=tuple(n for n in restart if n not in dict(failed)),
+            removed=tuple(d.name for d in gone),
+            restarted=tuple(n for n in restarts if n not in dict(failed)),
             failed=failed,
+            resources=resources.told(),
             leftovers=leftovers,
         )
+
+    def create_network(self, definition: Network) -> Network:
+        """Make a network, complete. Raises `DefinitionError`: the name is taken, the subnet overlaps another …"""
+        self.apply((), networks=(definition,), prune=lambda _: False, replace=False)
+        return self._resources.networks.read(definition.name).network
+
+    def remove_network(self, name: str) -> None:
+        """Raises `NotFoundError`, `ConflictError` naming the containers that are in it."""
+        with locked(self._layout), host_errors():
+            self._resources.networks.read(name)
+            if users := conflicts.users(state.read_all(self._layout), networking.names, name):
+                raise ConflictError(f"network {name}: {users} use it; remove them first")
+            self._resources.networks.remove(name, Changes(self._disk))
+
+    def create_volume(self, volume: Volume) -> Volume:
+        """Make a volume. Raises `DefinitionError` when the name is taken."""
+        if self._disk.exists(f"{self._layout.volumes}/{volume.name}"):
+            raise ConflictError(f"volume {volume.name}: exists already; choose another name")
+        self.apply((), volumes=(volume,), prune=lambda _: False, replace=False)
+        with locked(self._layout), host_errors():
+            self._resources.make_directory(volume)
+        return volume
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with its content. Raises `NotFoundError`, `ConflictError` naming the containers that use it,
+        `HostError` when it does not unmount."""
+        directory = f"{self._layout.volumes}/{check_name(name, 'volume name')}"
+        with locked(self._layout), host_errors():
+            if users := conflicts.users(state.read_all(self._layout), _volumes_of, name):
+                raise ConflictError(f"volume {name}: {users} use it; remove them first")
+            try:
+                record = self._resources.volumes.read(name)
+            except NotFoundError:
+                if not self._disk.exists(directory):
+                    raise
+                record = VolumeRecord(Volume(name, ""))
+            self._stop_units([os.path.basename(path) for path in record.units])
+            changes = Changes(self._disk)
+            with undone_on_failure(changes):
+                self._resources.volumes.remove(name, changes)
+                remove_units(record.units, self._layout, changes)
+                self._reload({os.path.basename(path) for path in record.units})
+            for path in record.units:
+                self._manager.reset_failed(os.path.basename(path))
+            self._resources.erase_volume(name)
 
     def remove_ended(self, name: str) -> None:
         """Remove container *name* with its volumes if it was to be removed at its end, and has ended; else do nothing.
@@ -181,87 +272,109 @@ class Deployment:
         stop or the file system refuses.
         """
         directory = self._layout.container(check_name(name))
-        with self._locked(), _host_errors():
+        with locked(self._layout), host_errors():
             if not os.path.lexists(directory):
                 raise NotFoundError(f"container {name}: not deployed; 'ctrctl ps -a' lists those that are")
             if not force and self._running((name,)):
                 raise ConflictError(f"container {name}: is running; stop it first or use --force")
-            try:
-                record = state.read(self._layout, name)
-                links = record.links
-            except UserError:
-                links = ()  # a damaged record: remove what can be found without it
+            if sharers := self._sharers(name):
+                raise ConflictError(f"container {name}: {', '.join(sharers)} shares its network; remove that first")
+            # Of a damaged record, remove what can be found without it.
+            links: tuple[Link, ...] = ()
+            files: tuple[str, ...] = (f"{self._layout.units}/{service_unit(name)}.d/50-ctr.conf",)
+            with suppress(UserError):
+                deployed = state.read(self._layout, name)
+                links, files = deployed.links, deployed.record.units
             try:
                 spare = self._only_used_by(self.get(name)) if volumes else ()
             except UserError:
                 spare = ()  # some record is damaged: keep what may be in use
             units = _link_units(links)
             changes = Changes(self._disk)
-            with _undone_on_failure(changes):
+            with undone_on_failure(changes):
                 self._stop((name,), changes)
                 changes.also_undo(lambda: self._reload(units))
-                self._shelf.retire(name, links, changes)
+                self._shelf.retire(name, links, files, changes)
                 self._reload(units)
             self._erase(name)
             for volume in spare:
-                self._disk.erase(f"{self._layout.volumes}/{volume}")
+                self._resources.erase_volume(volume)
 
     # steps
 
-    def _render(self, containers: tuple[Container, ...], problems: list[Problem]) -> list[Tree]:
+    def _render(
+        self,
+        containers: tuple[Container, ...],
+        networks: Mapping[str, NetworkRecord],
+        volumes: Mapping[str, Volume],
+        staying: tuple[state.Deployed, ...],
+        problems: list[Problem],
+    ) -> list[Tree]:
         """The trees of *containers*; what cannot be rendered is added to *problems*."""
         if not containers:
             return []
         facts = host.gather(self._layout, containers, read_settings(self._layout))
+        wants_port = any(c.publish_all or any(not p.host for p in c.ports) for c in containers)
+        busy = self._neighbourhood.busy_ports() if wants_port else ()
+        allotment = networking.Allotment({n: r.network for n, r in networks.items()}, staying, busy)
         trees = []
         for container in containers:
             try:
+                name = oci.hostname(container, facts)
                 if container.rootfs is not None:
                     accounts = host.rootfs_accounts(container.rootfs)
-                    trees.append(tree(container, None, (), facts, self._layout, accounts))
+                    given = allotment.networking(container, ImageConfig(), name)
+                    trees.append(tree(container, None, (), facts, self._layout, accounts, given, volumes))
                 else:
                     image = self._store.find(container.image or "")
-                    trees.append(tree(container, image, self._store.layers(image), facts, self._layout))
+                    layers = self._store.layers(image)
+                    given = allotment.networking(container, image.config, name)
+                    trees.append(tree(container, image, layers, facts, self._layout, None, given, volumes))
             except UserError as error:
                 prefix = f"{container.name}: "
                 problems.append(Problem(container.source, 0, "", prefix + str(error).removeprefix(prefix)))
         return trees
 
-    def _write(self, differences: list[state.Difference], gone: tuple[state.Deployed, ...]) -> tuple[str, ...]:
+    def _write(
+        self, differences: list[state.Difference], gone: tuple[state.Deployed, ...], resources: Decision
+    ) -> tuple[str, ...]:
         """Everything but the restarts; what could not be erased at the end, in words."""
         self._shelf.sweep()
-        if not differences and not gone:
+        if not differences and not gone and not resources.told():
             return ()
-        units = {service_unit(d.tree.name) for d in differences if d.dropin}
+        units = {file.unit for d in differences for file in d.new_units} | resources.units
+        units |= {File(path, "").unit for d in differences for path in d.obsolete_units}
         units |= _link_units(link for d in differences for link in (*d.obsolete_links, *d.new_links))
         units |= _link_units(link for d in gone for link in d.links)
         changes = Changes(self._disk)
-        with _undone_on_failure(changes):
+        with undone_on_failure(changes):
             # A setuid program in a container's layer must be out of reach of the host's users.
             changes.make_directories(self._layout.containers, 0o700)
             for difference in differences:
                 self._shelf.prepare(difference, changes)
+            self._resources.write(resources, changes)
             self._shelf.flush()
-            self._stop(tuple(d.container.name for d in gone), changes)
+            self._stop(tuple(d.name for d in gone), changes)
             # Comes after the files in `undo`, and before what was stopped is started again.
             changes.also_undo(lambda: self._reload(units))
             for difference in differences:
                 self._shelf.publish(difference, changes)
             for deployed in gone:
-                self._shelf.retire(deployed.container.name, deployed.links, changes)
+                self._shelf.retire(deployed.name, deployed.links, deployed.record.units, changes)
+            self._resources.retire(resources, changes)
             self._shelf.flush()
             self._reload(units)
         return self._clear(differences, gone)
 
     def _clear(self, differences: list[state.Difference], gone: tuple[state.Deployed, ...]) -> tuple[str, ...]:
         leftovers = []
-        steps = [(self._erase, d.container.name) for d in gone]
+        steps = [(self._erase, d.name) for d in gone]
         steps += [(self._shelf.drop_old_versions, d.tree.name) for d in differences]
         for step, name in steps:
             try:
                 step(name)
             except (OSError, CtrError) as error:
-                leftovers.append(f"container {name}: deployed, but not everything old is erased: {_words(error)}")
+                leftovers.append(f"container {name}: deployed, but not everything old is erased: {words(error)}")
         return tuple(leftovers)
 
     def _erase(self, name: str) -> None:
@@ -269,13 +382,17 @@ class Deployment:
         self._manager.reset_failed(service_unit(name))
 
     def _stop(self, names: tuple[str, ...], changes: Changes) -> None:
-        """Stop those of *names* that run. Raises `HostError` for one that does not stop."""
+        """Stop those of *names* that run, and wait until their addresses and ports are free. Raises `HostError` for
+        one that does not stop."""
         running = self._running(names)
         units = [service_unit(n) for n in names if n in running]
-        if not units:
-            return
-        changes.also_undo(lambda: self._start_again(units))
-        results = self._manager.wait([self._manager.enqueue("stop", unit) for unit in units])
+        if units:
+            changes.also_undo(lambda: self._start_again(units))
+        namespaces = self._active(map(namespace_unit, names))
+        self._stop_units([*units, *sorted(namespaces)])
+
+    def _stop_units(self, units: list[str]) -> None:
+        results = self._manager.wait([self._manager.enqueue("stop", unit) for unit in units]) if units else {}
         stuck = [
             f"{unit}: its stop job ended as '{results.get(unit)}'" for unit in units if results.get(unit) != "done"
         ]
@@ -291,54 +408,28 @@ class Deployment:
         if units and self._manager.units(*sorted(units)):
             self._manager.daemon_reload()
 
+    def _sharers(self, name: str) -> tuple[str, ...]:
+        try:
+            return networking.sharers(self.deployed(), name)
+        except UserError:
+            return ()  # some record is damaged, and that must not keep this one
+
     def _only_used_by(self, container: Container) -> tuple[str, ...]:
         others = (c for c in self.deployed() if c.name != container.name)
         return tuple(sorted(anonymous_volumes(container) - {m.source for c in others for m in c.mounts}))
 
     def _running(self, names: Iterable[str]) -> frozenset[str]:
         units = {service_unit(name): name for name in names}
-        statuses = self._manager.units(*units) if units else ()
-        return frozenset(units[s.name] for s in statuses if s.name in units and s.active in _RUNNING)
+        return frozenset(units[unit] for unit in self._active(units))
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One writer at a time; a second one waits."""
-        os.makedirs(self._layout.runtime, 0o755, exist_ok=True)
-        # Not readable by others: whoever can open it can hold the lock.
-        lock = os.open(f"{self._layout.runtime}/deploy.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    def _active(self, units: Iterable[str]) -> frozenset[str]:
+        wanted = frozenset(units)
+        statuses = self._manager.units(*sorted(wanted)) if wanted else ()
+        return frozenset(s.name for s in statuses if s.name in wanted and s.active in _RUNNING)
 
 
-@contextmanager
-def _undone_on_failure(changes: Changes) -> Iterator[None]:
-    """Whatever goes wrong inside, an interrupt included, takes *changes* back; errors of that are reported too."""
-    try:
-        yield
-    except BaseException as error:
-        if problems := changes.undo():
-            raise HostError("\n".join((_words(error), *problems))) from error
-        raise
-
-
-@contextmanager
-def _host_errors() -> Iterator[None]:
-    """The file system's refusals as `HostError`."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "; nothing was changed; free some space and try again" if full else ""
-        raise HostError(_words(error) + advice) from error
-
-
-def _words(error: BaseException) -> str:
-    if not isinstance(error, OSError):
-        return str(error)
-    return f"{error.filename or 'file system'}: {(error.strerror or str(error)).lower()}"
+def _volumes_of(container: Container) -> frozenset[str]:
+    return frozenset(m.source for m in container.mounts if m.type is MountType.VOLUME)
 
 
 def _link_units(links: Iterable[Link]) -> set[str]:
@@ -351,25 +442,3 @@ def _link_units(links: Iterable[Link]) -> set[str]:
         units.add(f"ctr@{name.partition('@')[2]}" if is_alias else unit)
     return units
 
-
-def _twice(containers: tuple[Container, ...]) -> Iterator[Problem]:
-    for first, second in pairwise(containers):
-        if first.name == second.name:
-            text = f"container '{first.name}' is also defined in {first.source}; rename one of them"
-            yield Problem(second.source, 0, "", text)
-
-
-def _taken(
-    containers: tuple[Container, ...],
-    present: dict[str, state.Deployed],
-    prune: Callable[[Container], bool],
-    replace: bool,
-) -> Iterator[Problem]:
-    """Names that belong to another source. One that `apply` would prune may be taken over: its definition moved."""
-    for container in containers:
-        old = present.get(container.name)
-        if old is None or (replace and (old.container.source == container.source or prune(old.container))):
-            continue
-        text = f"container '{container.name}' is deployed from {old.container.source} already"
-        advice = f"remove it with 'ctrctl rm {container.name}', or choose another name"
-        yield Problem(container.source, 0, "", f"{text}; {advice}")

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from supervisor.deploy.settings import Settings
 from supervisor.errors import UserError
+from supervisor.names import is_name
 from supervisor.paths import Layout
-from supervisor.render import devices, mounts
+from supervisor.render import devices, mounts, secrets
 from supervisor.render.capabilities import NAMES
 from supervisor.render.facts import DeviceNode, HostFacts
 from supervisor.render.users import Accounts
@@ -40,6 +41,7 @@ def gather(layout: Layout, containers: Iterable[Container], settings: Settings) 
         devices=tuple(_devices(wanted)),
         existing=frozenset(p for c in wanted for p in _files(c) if os.path.exists(layout.root + p)),
         runtime=settings.runtime,
+        credentials=tuple(_credentials(layout, wanted)),
     )
 
 
@@ -142,6 +144,21 @@ def _named(containers: tuple[Container, ...]) -> Iterator[str]:
                 yield devices.parse(text)[0]
             except UserError:
                 continue  # rendering reports it, with the container's name
+        yield from devices.limited(container)
+
+
+def _credentials(layout: Layout, containers: tuple[Container, ...]) -> Iterator[tuple[str, str, bool]]:
+    for name in sorted({name for container in containers for name in secrets.names(container)}):
+        if found := credential(layout, name):
+            yield (name, *found)
+
+
+def credential(layout: Layout, name: str) -> tuple[str, bool] | None:
+    """Where the credential *name* lies (without the layout's root) and whether it is encrypted there."""
+    for store, encrypted in secrets.STORES if is_name(name) else ():
+        if os.path.isfile(f"{layout.root}{store}/{name}"):
+            return f"{store}/{name}", encrypted
+    return None
 
 
 def _reason(error: OSError) -> str:

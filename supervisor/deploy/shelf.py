@@ -1,4 +1,4 @@
-"""The disk half of deploy: containers' directories, drop-ins and links, each exchanged in one instant.
+"""The disk half of deploy: containers' directories, units and links, each exchanged in one instant.
 
 Knows the layout that `supervisor.deploy.state` describes; asks systemd nothing and renders nothing.
 """
@@ -10,10 +10,9 @@ from contextlib import suppress
 
 from supervisor.deploy import state
 from supervisor.deploy.write import Changes, Disk
-from supervisor.names import service_unit
 from supervisor.paths import Layout
+from supervisor.render.files import File, Link
 from supervisor.render.mounts import CURRENT
-from supervisor.render.tree import Link
 
 _ENTRIES = ("spec.json", "deployed.json", "config.json", "plan")
 
@@ -49,24 +48,21 @@ class Shelf:
         directory = self._layout.container(target.name)
         for link in difference.obsolete_links:
             self._unlink(link, changes)
+        remove_units(difference.obsolete_units, self._layout, changes)
         if difference.is_new:
             changes.rename(self._staging(target.name), directory)
         elif difference.files:
             changes.replace_link(f"{directory}/{CURRENT}", state.VERSION_PREFIX + target.digest)
-        if difference.dropin:
-            changes.make_directories(os.path.dirname(target.dropin.path))
-            changes.replace_file(target.dropin.path, target.dropin.text, target.dropin.mode)
+        write_units(difference.new_units, changes)
         for link in difference.new_links:
             changes.make_directories(os.path.dirname(link.path))
             changes.replace_link(link.path, link.target)
 
-    def retire(self, name: str, links: tuple[Link, ...], changes: Changes) -> None:
-        """Take *name* out of the host, undoably."""
+    def retire(self, name: str, links: tuple[Link, ...], units: tuple[str, ...], changes: Changes) -> None:
+        """Take *name* out of the host, undoably; *units*: its unit files."""
         for link in links:
             self._unlink(link, changes)
-        dropins = f"{self._layout.units}/{service_unit(name)}.d"
-        changes.remove(f"{dropins}/50-ctr.conf")
-        changes.remove_if_empty(dropins)
+        remove_units(units, self._layout, changes)
         self._disk.erase(self._leaving(name))
         changes.rename(self._layout.container(name), self._leaving(name))
 
@@ -116,3 +112,18 @@ class Shelf:
 
     def _leaving(self, name: str) -> str:
         return f"{self._layout.containers}/.{name}.gone"
+
+
+def write_units(files: tuple[File, ...], changes: Changes) -> None:
+    """Unit files and drop-ins."""
+    for file in files:
+        changes.make_directories(os.path.dirname(file.path))
+        changes.replace_file(file.path, file.text, file.mode)
+
+
+def remove_units(paths: tuple[str, ...], layout: Layout, changes: Changes) -> None:
+    """The opposite; a directory of drop-ins goes when nobody else's are in it."""
+    for path in paths:
+        changes.remove(path)
+        if os.path.dirname(path) != layout.units:
+            changes.remove_if_empty(os.path.dirname(path))

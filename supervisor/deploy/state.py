@@ -10,17 +10,18 @@ so readers need no lock. Names that start with a dot are deploy's own half-finis
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 
 from supervisor.errors import NotFoundError, UserError
-from supervisor.names import check_name, is_name
+from supervisor.names import check_name, is_name, service_unit
 from supervisor.paths import Layout
+from supervisor.render.files import File, Link
 from supervisor.render.mounts import CURRENT
-from supervisor.render.tree import EFFECTIVE, Link, Tree
+from supervisor.render.tree import EFFECTIVE, NETWORK, Tree
 from supervisor.spec import codec
 from supervisor.spec.container import Container
+from supervisor.spec.record import Record
 
 VERSION_PREFIX = "v."
 
@@ -30,10 +31,21 @@ class Deployed:
     """One deployed container."""
 
     container: Container
-    image: str
-    """Image id; empty with Rootfs=."""
-    links: tuple[Link, ...]
-    """The links that were made for its [Install]."""
+    record: Record
+
+    @property
+    def name(self) -> str:
+        return self.container.name
+
+    @property
+    def image(self) -> str:
+        """Image id; empty with Rootfs=."""
+        return self.record.image
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links that were made for its [Install]."""
+        return tuple(Link(path, target) for path, target in self.record.links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +58,18 @@ class Difference:
     """The version directory differs."""
     effective: bool
     """Something differs that a running container was started with."""
-    dropin: bool
+    network: bool
+    """What its network namespace was made from differs."""
+    obsolete_units: tuple[str, ...]
+    new_units: tuple[File, ...]
     obsolete_links: tuple[Link, ...]
     new_links: tuple[Link, ...]
 
     @property
     def anything(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.is_new or self.files or self.dropin or self.obsolete_links or self.new_links)
+        units = self.obsolete_units or self.new_units
+        return bool(self.is_new or self.files or units or self.obsolete_links or self.new_links)
 
 
 def names(layout: Layout) -> tuple[str, ...]:
@@ -70,14 +86,10 @@ def read(layout: Layout, name: str) -> Deployed:
     directory = layout.container(check_name(name))
     try:
         container = codec.loads(Container, _text(f"{directory}/spec.json"))
-        record = json.loads(_text(f"{directory}/deployed.json"))
-        links = tuple(Link(path, target) for path, target in record["links"])
-        return Deployed(container, record["image"], links)
+        return Deployed(container, codec.loads(Record, _text(f"{directory}/deployed.json")))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"container {name}: not deployed; 'ctrctl ps -a' lists those that are") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"container {name}: its record is damaged: {error}; remove it with 'ctrctl rm'") from error
-    except UserError as error:
+    except (ValueError, UserError) as error:
         raise UserError(f"container {name}: its record is damaged: {error}; remove it with 'ctrctl rm'") from error
 
 
@@ -91,18 +103,26 @@ def difference(layout: Layout, tree: Tree) -> Difference:
     directory = layout.container(tree.name)
     is_new = not os.path.lexists(f"{directory}/{CURRENT}")
     try:
-        recorded = () if is_new else read(layout, tree.name).links
+        before = Record("") if is_new else read(layout, tree.name).record
     except UserError:
-        recorded = ()
+        before = Record("")
+    recorded = tuple(Link(path, target) for path, target in before.links)
     files = not is_new and os.readlink(f"{directory}/{CURRENT}") != VERSION_PREFIX + tree.digest
-    dropin = text_of(tree.dropin.path) != tree.dropin.text
-    changed = {f.path for f in tree.files if files and text_of(f"{directory}/{CURRENT}/{f.path}") != f.text}
+    names = (file.path for file in tree.files)
+    changed = {n for n in names if files and text_of(f"{directory}/{CURRENT}/{n}") != tree.text(n)}
+    gone = files and not is_new and any(
+        tree.text(n) is None and os.path.lexists(f"{directory}/{CURRENT}/{n}") for n in EFFECTIVE
+    )
+    units = tuple(file for file in tree.units if text_of(file.path) != file.text)
+    own = service_unit(tree.name)
     return Difference(
         tree,
         is_new,
         files,
-        dropin or not changed.isdisjoint(EFFECTIVE),
-        dropin,
+        gone or not changed.isdisjoint(EFFECTIVE) or any(file.unit == own for file in units),
+        NETWORK in changed,
+        tuple(path for path in before.units if path not in {file.path for file in tree.units}),
+        units,
         tuple(link for link in recorded if link.path not in {new.path for new in tree.links}),
         tuple(link for link in tree.links if target_of(link.path) != link.target),
     )

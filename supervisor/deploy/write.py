@@ -19,6 +19,10 @@ class Disk:
     def before(self, effect: str, path: str) -> None:
         """Called ahead of every effect."""
 
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at *path*, a dangling link included."""
+        return os.path.lexists(path)
+
     def make_directory(self, path: str, mode: int = 0o755) -> None:
         self.before("mkdir", path)
         os.mkdir(path, mode)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from supervisor.errors import UserError
 from supervisor.images.document import Document
 from supervisor.images.reference import is_digest
+from supervisor.spec.health import HealthCheck
 from supervisor.spec.image import Image, ImageConfig
 
 #: Manifests and configurations above this are refused (the distribution specification suggests 4 MiB).
@@ -153,6 +154,7 @@ def parse_config(data: bytes, what: str) -> ConfigFile:
             exposed_ports=inner.keys("ExposedPorts"),
             labels=inner.pairs("Labels"),
             stop_signal=inner.text("StopSignal"),
+            health=_health(inner.object("Healthcheck")),
         ),
     )
 
@@ -195,6 +197,27 @@ def _checked(digest: str, path: str) -> str:
     if not is_digest(digest):
         raise UserError(f"{path}: '{digest[:80]}' is not a sha256 digest")
     return digest
+
+
+def _health(item: Document) -> HealthCheck | None:
+    """Docker's HEALTHCHECK (moby's image specification): durations in nanoseconds, 0 and absent mean the default."""
+    kind, *words = item.texts("Test") or ("NONE",)
+    command = ("/bin/sh", "-c", " ".join(words)) if kind == "CMD-SHELL" else tuple(words)
+    if kind not in ("CMD", "CMD-SHELL") or not words:
+        return None
+    default = HealthCheck(command)
+
+    def seconds(key: str, otherwise: float) -> float:
+        return item.number(key) / 1e9 if item.number(key) > 0 else otherwise
+
+    return HealthCheck(
+        command,
+        interval=seconds("Interval", default.interval),
+        timeout=seconds("Timeout", default.timeout),
+        retries=item.number("Retries") if item.number("Retries") > 0 else default.retries,
+        start_period=seconds("StartPeriod", default.start_period),
+        start_interval=seconds("StartInterval", default.start_interval),
+    )
 
 
 def _variable(text: str) -> tuple[str, str]:

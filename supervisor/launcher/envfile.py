@@ -9,11 +9,18 @@ import json
 
 from supervisor.errors import UserError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def merged_config(config: str, files: tuple[str, ...], keep: frozenset[str]) -> str:
+
+def merged_config(
+    config: str, files: tuple[str, ...], keep: frozenset[str], variables: Mapping[str, str] | None = None
+) -> str:
     """The text of the configuration at path *config*, its process.env extended by *files*; later files win.
 
-    *keep*: names that ``Environment=`` sets, which win over every file. Raises `UserError` naming file and line.
+    *keep*: names that ``Environment=`` sets, which win over every file. *variables* win over everything. Raises
+    `UserError` naming file and line.
     """
     with open(config, encoding="utf-8") as file:
         document = json.load(file)
@@ -27,6 +34,7 @@ def merged_config(config: str, files: tuple[str, ...], keep: frozenset[str]) -> 
         except UnicodeDecodeError as error:
             raise UserError(f"environment file {path}: not UTF-8 text") from error
         environment.update({key: value for key, value in parse(path, text).items() if key not in keep})
+    environment.update(variables or {})
     document["process"]["env"] = [f"{key}={value}" for key, value in environment.items()]
     return json.dumps(document)
 

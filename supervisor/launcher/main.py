@@ -37,6 +37,7 @@ class _Start:
         self.plan = plan
         self.notify_socket = environ.get("NOTIFY_SOCKET", "")
         self.invocation = environ.get("INVOCATION_ID", "")
+        self.credentials = environ.get("CREDENTIALS_DIRECTORY", "")
         self.log_socket = layout.log_socket
         self.places = layout.running(plan.name)
         self.state_root = layout.runtime_state(plan.runtime)
@@ -54,23 +55,31 @@ class _Start:
         os.rename(f"{self.places}/plan.new", f"{self.places}/plan")
         # What a run left whose cleanup could not do its work.
         programs.remove_trees(f"{self.state_root}/{self.plan.name}")
-        for volume in self.plan.volumes:
-            # A setuid program in a volume must be out of reach of the host's users.
-            os.makedirs(os.path.dirname(volume), 0o700, exist_ok=True)
-            os.makedirs(volume, 0o755, exist_ok=True)
+        if self.plan.volumes:
+            from supervisor.launcher import volumes
+
+            volumes.make_directories(self.plan.volumes)
         if self.plan.upper:
             if self.plan.fresh and os.path.lexists(self.plan.upper):
                 # The cleanup of the run before did not come to it (a power cut, say).
                 programs.remove_trees(self.plan.upper)
             for part in ("upper", "work"):
                 os.makedirs(f"{self.plan.upper}/{part}", 0o755, exist_ok=True)
-        if self.plan.env_files:
+        if self.plan.env_files or self.plan.secret_variables:
             from supervisor.launcher.envfile import merged_config
 
-            text = merged_config(f"{self.bundle}/config.json", self.plan.env_files, self.plan.env_keep)
+            plan = self.plan
+            text = merged_config(f"{self.bundle}/config.json", plan.env_files, plan.env_keep, self._secret_variables())
             self.bundle = self.places
             with open(os.open(f"{self.bundle}/config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(text)
+
+    def _secret_variables(self) -> dict[str, str]:
+        if not self.plan.secret_variables:
+            return {}
+        from supervisor.launcher import secrets
+
+        return secrets.variables(self.plan.secret_variables, self.credentials)
 
     def run(self) -> int:
         """Everything from the stub to the started container; returns its init's PID."""
@@ -81,7 +90,8 @@ class _Start:
             self._hand_over_terminal(attach, output.console_master(listener))
         if not self.plan.oneshot:
             # Before `start`, and behind a barrier: systemd has to know the main process while it still waits.
-            notify.notify(self.notify_socket, f"MAINPID={pid}\nREADY=1")
+            ready = "\nREADY=1" if self.plan.notify == "started" else ""
+            notify.notify(self.notify_socket, f"MAINPID={pid}{ready}")
             notify.barrier(self.notify_socket)
         # crun 1.8.1 binds itself to a place in /tmp for a moment; killed then, it would leave that mount on the host.
         rootfs.enter_namespace()
@@ -89,6 +99,10 @@ class _Start:
         if code:
             os.kill(pid, _SIGKILL)
             raise HostError(f"{self.plan.runtime} start: exit status {code}")
+        if self.plan.notify == "healthy":
+            from supervisor.launcher import healthy
+
+            healthy.wait(self.plan.name, pid, self.notify_socket, Layout())
         return pid
 
     def _stdio(self, attach: _socket.socket | None) -> tuple[int, int, int]:
@@ -111,11 +125,15 @@ class _Start:
         stub = os.fork()
         if not stub:
             os.close(go_writer)
-            become_container(plan, command, self.places, stdio, go_reader, report_writer)
+            become_container(plan, command, self.places, self.credentials, stdio, go_reader, report_writer)
         for fd in {go_reader, report_writer, *stdio} - {0, 1, 2}:
             os.close(fd)
-        scope.create(plan.name, stub, plan.slice, plans.scope_properties(plan.properties))
+        scope.create(plan.name, stub, plan.slice, scope.typed(plan.properties))
         os.write(go_writer, b"g")
+        if plan.copy_ups:
+            from supervisor.launcher import volumes
+
+            volumes.wait_patiently(report_reader, self.notify_socket)
         report = os.read(report_reader, 4096)
         code = os.waitstatus_to_exitcode(os.waitpid(stub, 0)[1])
         if report:

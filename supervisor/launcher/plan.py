@@ -16,6 +16,8 @@ class Plan:
 
     __slots__ = (
         "attach",
+        "chowns",
+        "copy_ups",
         "directory",
         "env_files",
         "env_keep",
@@ -23,13 +25,18 @@ class Plan:
         "identifier",
         "layers",
         "log",
+        "mounts",
         "name",
+        "notify",
         "oneshot",
         "project",
         "properties",
         "rootfs",
         "runtime",
+        "secret_variables",
+        "secrets",
         "slice",
+        "subpaths",
         "terminal",
         "text",
         "upper",
@@ -56,16 +63,29 @@ class Plan:
         self.upper = one("upper")
         self.fresh = one("fresh") == "1"
         self.volumes = tuple(values.get("volume", ()))
+        self.copy_ups = _columns(values, "copy-up", 4)
+        self.subpaths = _columns(values, "subpath", 3)
+        self.mounts = _columns(values, "mount", 4)
+        self.chowns = _columns(values, "chown", 2)
         self.env_files = tuple(values.get("env-file", ()))
         self.env_keep = frozenset(values.get("env-keep", ()))
+        self.secrets = tuple(values.get("secret", ()))
+        self.secret_variables = tuple(values.get("secret-variable", ()))
         self.properties = tuple(values.get("property", ()))
         self.slice = one("slice", "ctr.slice")
         self.log = one("log", "journald")
         self.identifier = one("identifier", self.name)
+        self.notify = one("notify", "started")
         self.project = one("project")
         self.terminal = one("terminal") == "1"
         self.attach = one("attach") == "1"
         self.oneshot = one("oneshot") == "1"
+
+
+def _columns(values: dict[str, list[str]], key: str, count: int) -> tuple[tuple[str, ...], ...]:
+    """The lines of *key*, each *count* texts separated by tabs; those left out at the end are empty."""
+    rows = (tuple(value.split("\t")) for value in values.get(key, ()))
+    return tuple(row + ("",) * (count - len(row)) for row in rows)
 
 
 def read(path: str) -> Plan:
@@ -75,24 +95,3 @@ def read(path: str) -> Plan:
             return Plan(file.read())
     except FileNotFoundError as error:
         raise NotFoundError(f"plan {path}: no such file; deploy the container with 'ctrctl apply'") from error
-
-
-def scope_properties(lines: tuple[str, ...]) -> list[tuple[str, tuple[str, object]]]:
-    """``SIGNATURE NAME VALUE`` lines as what StartTransientUnit takes; 'a(ss)' lines of one name become one list."""
-    properties: dict[str, tuple[str, object]] = {}
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for line in lines:
-        signature, name, value = line.split(" ", 2)
-        if signature == "a(ss)":
-            first, _, second = value.partition(" ")
-            pairs.setdefault(name, []).append((first, second))
-            properties[name] = (signature, pairs[name])
-        elif signature == "ay":
-            properties[name] = (signature, bytes.fromhex(value))
-        elif signature == "b":
-            properties[name] = (signature, value == "true")
-        elif signature == "s":
-            properties[name] = (signature, value)
-        else:
-            properties[name] = (signature, int(value))
-    return list(properties.items())

@@ -23,7 +23,7 @@ _GUARDED = ("dev", "proc", "sys")
 def enter_namespace() -> None:
     """Give this process a mount namespace that follows the host's mounts and tells it nothing (rslave)."""
     _call(_libc().unshare(_CLONE_NEWNS), "unshare mount namespace")
-    _mount("none", "/", "", _REC | _SLAVE, "")
+    mount("none", "/", "", _REC | _SLAVE, "")
 
 
 def mount_layers(layers: tuple[tuple[str, ...], ...], upper: str, fresh: bool, places: str, rootfs: str) -> None:
@@ -38,26 +38,26 @@ def mount_layers(layers: tuple[tuple[str, ...], ...], upper: str, fresh: bool, p
         if kind == "erofs":
             lower = f"{places}/{number}"
             os.mkdir(lower)
-            _mount(path, lower, "erofs", _RDONLY | _NODEV, f"device={data[0]}")
+            mount(path, lower, "erofs", _RDONLY | _NODEV, f"device={data[0]}")
         # Short names: mount(2) takes one page of options, and 127 layers of 100 characters are three.
         lowers.append(f"/proc/self/fd/{os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)}")
     options = "lowerdir=" + ":".join(reversed(lowers))
     if upper:
         options += f",upperdir={upper}/upper,workdir={upper}/work" + (",volatile" if fresh else "")
     elif len(lowers) == 1:
-        _mount(lowers[0], rootfs, "", _BIND, "")
+        mount(lowers[0], rootfs, "", _BIND, "")
         return
-    _mount("overlay", rootfs, "overlay", _NODEV, options)
+    mount("overlay", rootfs, "overlay", _NODEV, options)
 
 
 def mount_directory(directory: str, rootfs: str) -> None:
     """Bind *directory* on *rootfs*, with what is mounted below it."""
-    _mount(directory, rootfs, "", _BIND | _REC, "")
+    mount(directory, rootfs, "", _BIND | _REC, "")
 
 
 def freeze_cgroups() -> None:
     """Make this process's view of the cgroup tree read-only, so that runc leaves the container in the scope."""
-    _mount("none", _CGROUPS, "", _REMOUNT | _BIND | _RDONLY, "")
+    mount("none", _CGROUPS, "", _REMOUNT | _BIND | _RDONLY, "")
 
 
 def guard(rootfs: str) -> None:
@@ -82,7 +82,8 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
+def mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
+    """mount(2). Raises `HostError` naming both ends."""
     code = _libc().mount(
         os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), os.fsencode(data)
     )

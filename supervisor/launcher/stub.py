@@ -16,12 +16,13 @@ _FAILED = 125
 
 
 def become_container(
-    plan: Plan, argv: tuple[str, ...], places: str, stdio: tuple[int, int, int], go: int, report: int
+    plan: Plan, argv: tuple[str, ...], places: str, credentials: str, stdio: tuple[int, int, int], go: int, report: int
 ) -> None:
-    """Never returns. *places*: the container's runtime directory. *stdio* become 0, 1 and 2; *go* is readable once the
-    scope holds this process, and at end of file when the launcher died first."""
+    """Never returns. *places*: the container's runtime directory. *credentials*: $CREDENTIALS_DIRECTORY.
+    *stdio* become 0, 1 and 2; *go* is readable once the scope holds this process, and at end of file when the launcher
+    died first."""
     try:
-        problem = _prepare_root(plan, places)
+        problem = _prepare_root(plan, places, credentials)
         # Also after a failure: systemd cannot make a scope of a process that is gone.
         if os.read(go, 1) and not problem:
             for target, fd in enumerate(stdio):
@@ -32,7 +33,7 @@ def become_container(
         os._exit(_FAILED)
 
 
-def _prepare_root(plan: Plan, places: str) -> str:
+def _prepare_root(plan: Plan, places: str, credentials: str) -> str:
     """Mount the root; what went wrong, in words."""
     try:
         rootfs.enter_namespace()
@@ -41,6 +42,14 @@ def _prepare_root(plan: Plan, places: str) -> str:
         else:
             rootfs.mount_layers(plan.layers, plan.upper, plan.fresh, f"{places}/layers", plan.rootfs)
         rootfs.guard(plan.rootfs)
+        if plan.mounts or plan.copy_ups:
+            from supervisor.launcher import volumes
+
+            volumes.prepare(plan, places)
+        if plan.secrets:
+            from supervisor.launcher import secrets
+
+            secrets.mount_files(plan.secrets, credentials, f"{places}/secrets")
         if plan.runtime == "runc":
             rootfs.freeze_cgroups()
     except CtrError as error:

@@ -85,6 +85,25 @@ def parse(text: str) -> tuple[str, str, str]:
     return source, target, access
 
 
+def limited(container: Container) -> tuple[str, ...]:
+    """The nodes that *container*'s I/O limits and device rules of its own name."""
+    return tuple(
+        path
+        for item in container.scope_properties
+        if item.signature in ("a(st)", "a(ss)")
+        for path in (line.rpartition(" ")[0] for line in item.value.split("\n"))
+        if path.startswith("/dev/") and not path.startswith(("/dev/char/", "/dev/block/"))
+    )
+
+
+def check_limited(container: Container, facts: HostFacts) -> None:
+    """Raise `UserError` for a node that does not exist: systemd would ignore the limit."""
+    known = {node.path for node in facts.devices}
+    for path in limited(container):
+        if path not in known:
+            raise UserError(f"device {path}: no such device node on this host; load its driver, or drop the limit")
+
+
 def policy(container: Container, facts: HostFacts) -> tuple[tuple[str, str], ...]:
     """(node or group, access) pairs for the scope's DeviceAllow=; empty when *container* may open everything."""
     if container.privileged:

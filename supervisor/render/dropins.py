@@ -8,29 +8,34 @@ from __future__ import annotations
 import math
 
 from supervisor.errors import UserError
-from supervisor.render import signals
+from supervisor.names import namespace_unit
+from supervisor.paths import Layout
+from supervisor.render import health, secrets, signals
+from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line, quoted, specifiers_escaped
-from supervisor.render.mounts import bind_sources
+from supervisor.render.mounts import bind_sources, network_owner, volume_directories
 from supervisor.spec.container import Container, Entry
 from supervisor.spec.image import Image
+from supervisor.spec.network import NetworkMode
 
 #: systemd.service(5): "always" and "on-success" are not allowed with Type=oneshot.
 _DEFAULT_SECONDS = 10.0
 _ONESHOT_NEVER = ("always", "on-success")
 
 
-def text(container: Container, image: Image | None) -> str:
+def text(container: Container, image: Image | None, facts: HostFacts, layout: Layout) -> str:
     """The drop-in. Raises `UserError` for a value that does not fit on a line or contradicts the unit's type."""
     lines = [
         f"# Written by ctrctl from {one_line(container.source, 'source')}; edit that instead,",
         f"# or add a drop-in of your own: systemctl edit ctr@{container.name}",
         "",
         "[Unit]",
-        *_unit(container),
+        *_unit(container, image, layout),
         *_entries(container.unit.unit),
         "",
         "[Service]",
         *_service(container, image),
+        *secrets.service_lines(container, facts),
         *_entries(container.unit.service),
     ]
     return "\n".join(lines) + "\n"
@@ -45,15 +50,19 @@ def stop_signal(container: Container, image: Image | None) -> int:
     return signals.number("SIGTERM", "")
 
 
-def _unit(container: Container) -> list[str]:
+def _unit(container: Container, image: Image | None, layout: Layout) -> list[str]:
     what = container.image or container.rootfs or ""
     lines = [f"Description=Container {container.name} ({specifiers_escaped(one_line(what, 'image'))})"]
+    lines += health.service_lines(container, image)
     if container.source.startswith("/"):
         lines.append(f"SourcePath={_whole(container.source, 'source')}")
     if container.remove:
         # However it ends; systemd starts these once the unit is inactive, so nothing of it is in the way.
         lines += [f"{key}=ctr-remove@{container.name}.service" for key in ("OnSuccess", "OnFailure")]
-    for path in bind_sources(container):
+    if container.network in (NetworkMode.NETWORKS, NetworkMode.CONTAINER):
+        lines += [f"{key}={namespace_unit(network_owner(container))}" for key in ("Requires", "After")]
+    # A volume may be, or become, a mount of its own: then no container starts on the empty directory below it.
+    for path in (*bind_sources(container), *volume_directories(container, layout)):
         lines.append(f"RequiresMountsFor={quoted(one_line(path, 'mount source'))}")
     return lines
 

@@ -45,3 +45,5 @@ class HostFacts:
     """Which of `supervisor.render.mounts.host_files` exist."""
     runtime: Runtime = Runtime.CRUN
     """The host's OCI runtime (``runtime=`` in ctr.conf)."""
+    credentials: tuple[tuple[str, str, bool], ...] = ()
+    """Of those that the specs at hand name, the ones that exist: name, absolute path, whether encrypted there."""

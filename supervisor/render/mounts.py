@@ -11,11 +11,17 @@ from dataclasses import dataclass
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
+from supervisor.render import secrets
 from supervisor.render.facts import HostFacts
-from supervisor.spec.container import Container, Mount, MountType, NetworkMode
+from supervisor.spec.container import Container, Mount, MountType
+from supervisor.spec.health import Notify
+from supervisor.spec.network import NetworkMode
 
 #: Where ``RunInit=`` puts the host's init.
 INIT_TARGET = "/run/.ctr-init"
+#: Where a container with ``Notify=yes`` finds the socket for sd_notify(3). Its directory is bound, so that a socket
+#: that is made anew is found as well.
+NOTIFY_SOCKET = "/run/notify/notify.sock"
 #: Deployed beside config.json and bound into the container; see `supervisor.render.tree`.
 CURRENT = "current"
 
@@ -46,8 +52,9 @@ _FLAGS = frozenset(
     ]
 )
 _TMPFS_VALUES = ("size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=")
-# SELinux relabelling and volume copy-up: accepted in definitions, nothing to tell the runtime.
-_NO_RUNTIME_OPTION = frozenset(["z", "Z", "copy", "nocopy"])
+# The launcher's (`supervisor.render.volumes`), or SELinux relabelling: nothing to tell the runtime.
+_NO_RUNTIME_OPTION = frozenset(["z", "Z", "U", "copy", "nocopy"])
+_SUBPATH = "subpath="
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ def host_files(container: Container) -> tuple[str, ...]:
 def mounts(container: Container, facts: HostFacts, layout: Layout) -> tuple[OciMount, ...]:
     """Every mount of *container*, parents first. Raises `UserError` naming the mount that cannot be."""
     by_target = {m.destination: m for m in (*_kernel(container), *_ours(container, facts, layout))}
-    users = [_user_mount(mount, layout) for mount in container.mounts]
+    users = [_user_mount(mount, source) for mount, source in sources(container, layout)]
+    users += [_user_mount(mount, mount.source) for mount in secrets.mounts(container, layout)]
     targets = [m.destination for m in users]
     if twice := next((t for t in targets if targets.count(t) > 1), None):
         raise UserError(f"mount {twice}: given twice; keep one")
@@ -80,10 +88,33 @@ def mounts(container: Container, facts: HostFacts, layout: Layout) -> tuple[OciM
     return tuple(sorted(by_target.values(), key=lambda m: m.destination.rstrip("/").count("/")))
 
 
+def network_owner(container: Container) -> str:
+    """The container whose network namespace *container* is in: itself, or the one it shares it with."""
+    return container.network_container if container.network is NetworkMode.CONTAINER else container.name
+
+
 def bind_sources(container: Container) -> tuple[str, ...]:
     """Host paths the unit needs mounted before it starts, each once."""
     sources = [m.source for m in container.mounts if m.type is MountType.BIND]
     return tuple(dict.fromkeys((*((container.rootfs,) if container.rootfs else ()), *sources)))
+
+
+def sources(container: Container, layout: Layout) -> tuple[tuple[Mount, str], ...]:
+    """The definition's mounts, each with what the runtime mounts: of a part of a volume, a place the launcher makes."""
+    places = f"{layout.running(container.name)}/subpaths"
+    return tuple(
+        (mount, f"{places}/{number}" if subpath(mount) else _source(mount, layout))
+        for number, mount in enumerate(container.mounts)
+    )
+
+
+def subpath(mount: Mount) -> str:
+    """Which directory of the volume is mounted; '' for all of it."""
+    return next((o.removeprefix(_SUBPATH) for o in mount.options if o.startswith(_SUBPATH)), "")
+
+
+def _source(mount: Mount, layout: Layout) -> str:
+    return f"{layout.volumes}/{mount.source}" if mount.type is MountType.VOLUME else mount.source
 
 
 def volume_directories(container: Container, layout: Layout) -> tuple[str, ...]:
@@ -119,7 +150,15 @@ def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMou
     options = ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev")
     deployed = f"{layout.container(container.name)}/{CURRENT}"
     found = [OciMount("/etc/hostname", "bind", f"{deployed}/hostname", options)]
-    if container.network is NetworkMode.HOST:
+    if container.network in (NetworkMode.NETWORKS, NetworkMode.CONTAINER):
+        # Made anew with the namespace, and its containers' own to change, as with docker and podman.
+        directory = layout.networking(network_owner(container))
+        names = ("hosts",) if container.dns == ("none",) else ("hosts", "resolv.conf")
+        own = ("bind", "rprivate", "rw", "nosuid", "noexec", "nodev")
+        found += [OciMount(f"/etc/{name}", "bind", f"{directory}/{name}", own) for name in names]
+    elif container.network is NetworkMode.HOST:
+        if container.hosts or container.dns or container.dns_search or container.dns_options:
+            raise UserError("AddHost=, DNS=: with Network=host the host's own files apply; change those instead")
         # The host's own files, so never writable from inside.
         found += [
             OciMount(path, "bind", path, options)
@@ -128,6 +167,8 @@ def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMou
         ]
     else:
         found.append(OciMount("/etc/hosts", "bind", f"{deployed}/hosts", options))
+    if container.notify is Notify.CONTAINER:
+        found.append(OciMount(posixpath.dirname(NOTIFY_SOCKET), "bind", layout.notifications(container.name), options))
     if container.timezone:
         found.append(_localtime(container.timezone, facts))
     if container.run_init:
@@ -154,21 +195,22 @@ def _localtime(zone: str, facts: HostFacts) -> OciMount:
     return OciMount("/etc/localtime", "bind", path, ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev"))
 
 
-def _user_mount(mount: Mount, layout: Layout) -> OciMount:
+def _user_mount(mount: Mount, source: str) -> OciMount:
     target = posixpath.normpath(mount.target)
     if not target.startswith("/") or target.strip("/") == "" or ".." in mount.target.split("/"):
         raise UserError(f"mount {mount.target}: not an absolute path below /; write /data, say")
     target = "/" + target.lstrip("/")
-    options = tuple(o for o in mount.options if o not in _NO_RUNTIME_OPTION)
+    if subpath(mount) and mount.type is not MountType.VOLUME:
+        raise UserError(f"mount {target}: option 'subpath' is for volumes only; write the whole path as source")
+    options = tuple(o for o in mount.options if o not in _NO_RUNTIME_OPTION and not o.startswith(_SUBPATH))
     if mount.type is MountType.TMPFS:
         return _tmpfs(target, options)
     _check(target, options, _FLAGS | _PROPAGATION | _BINDING, ())
-    if mount.type is MountType.BIND:
-        if not mount.source.startswith("/"):
-            raise UserError(f"mount {target}: source '{mount.source}' is not an absolute path; write one")
-        return OciMount(target, "bind", mount.source, _bind_options(options, ()))
-    source = f"{layout.volumes}/{mount.source}"
-    return OciMount(target, "bind", source, _bind_options(options, ("nosuid", "nodev")))
+    if mount.type is MountType.VOLUME:
+        return OciMount(target, "bind", source, _bind_options(options, ("nosuid", "nodev")))
+    if not source.startswith("/"):
+        raise UserError(f"mount {target}: source '{source}' is not an absolute path; write one")
+    return OciMount(target, "bind", source, _bind_options(options, ()))
 
 
 def _bind_options(options: tuple[str, ...], restrictions: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import capabilities, devices, mounts, seccomp, users
+from supervisor.render import capabilities, devices, mounts, readiness, seccomp, users
 from supervisor.render.facts import HostFacts
-from supervisor.spec.container import Container, NetworkMode, Runtime
+from supervisor.spec.container import Container, Runtime
 from supervisor.spec.image import Image, ImageConfig
+from supervisor.spec.network import NetworkMode
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UMASK = 0o022
@@ -76,23 +77,17 @@ def config(
     """The configuration. *accounts*: the root's account files. Raises `UserError` without the container's name in
     front."""
     image_config = image.config if image else ImageConfig()
-    origin = f"image {container.image}" if image else container.rootfs or "the root file system"
-    user = users.resolve(
-        container.user if container.user is not None else image_config.user,
-        container.supplementary_groups,
-        accounts,
-        origin,
-    )
+    owner = user(container, image, accounts)
     bounding = capabilities.bounding_set(
         container.add_capabilities, container.drop_capabilities, container.privileged, facts.capabilities
     )
     process: dict[str, Any] = {
-        "user": {"uid": user.uid, "gid": user.gid, "umask": _UMASK, "additionalGids": list(user.groups)},
+        "user": {"uid": owner.uid, "gid": owner.gid, "umask": _UMASK, "additionalGids": list(owner.groups)},
         "args": arguments(container, image_config),
-        "env": [f"{name}={value}" for name, value in environment(container, image_config, user.home, facts).items()],
+        "env": [f"{name}={value}" for name, value in environment(container, image_config, owner.home, facts).items()],
         "cwd": _working_directory(container, image_config),
         "capabilities": capabilities.process_sets(
-            bounding, container.add_capabilities, user.uid == 0 or container.privileged
+            bounding, container.add_capabilities, owner.uid == 0 or container.privileged
         ),
         "rlimits": _limits(container, facts),
         "noNewPrivileges": container.no_new_privileges,
@@ -109,8 +104,16 @@ def config(
             for m in mounts.mounts(container, facts, layout)
         ],
         "annotations": _annotations(container),
-        "linux": _linux(container, bounding, facts),
+        "linux": _linux(container, bounding, facts, layout),
     }
+
+
+def user(container: Container, image: Image | None, accounts: users.Accounts) -> users.User:
+    """Who the container runs as. Raises `UserError` when its *accounts* do not know them."""
+    default = image.config.user if image else ""
+    wanted = container.user if container.user is not None else default
+    origin = f"image {container.image}" if image else container.rootfs or "the root file system"
+    return users.resolve(wanted, container.supplementary_groups, accounts, origin)
 
 
 def arguments(container: Container, image: ImageConfig) -> list[str]:
@@ -134,6 +137,7 @@ def environment(container: Container, image: ImageConfig, home: str, facts: Host
     values |= {"container": "oci", "HOSTNAME": hostname(container, facts), "HOME": home}
     values |= dict(image.environment)
     values |= dict(container.environment)
+    values |= readiness.environment(container)
     for name, value in values.items():
         if not name or "=" in name or "\0" in name + value:
             raise UserError(f"environment variable {name!r}: not a name with a value without NUL; correct it")
@@ -152,7 +156,12 @@ def hostname(container: Container, facts: HostFacts) -> str:
 def hosts_file(container: Container, facts: HostFacts) -> str:
     """/etc/hosts of a container without a network: itself, and localhost."""
     names = " ".join(dict.fromkeys((hostname(container, facts), container.name)))
-    return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{names}\n"
+    text = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{names}\n"
+    for name, address in container.hosts:
+        if address == "host-gateway":
+            raise UserError(f"host entry '{name}': with Network=none there is no way to the host; write an address")
+        text += f"{address}\t{name}\n"
+    return text
 
 
 def runtime(container: Container, facts: HostFacts) -> Runtime:
@@ -206,16 +215,30 @@ def _annotations(container: Container) -> dict[str, str]:
     return dict(container.annotations)
 
 
-def _linux(container: Container, bounding: tuple[str, ...], facts: HostFacts) -> dict[str, Any]:
-    kinds = ["pid", "ipc", "uts", "mount", "cgroup"]
-    if container.network is not NetworkMode.HOST:
-        kinds.insert(1, "network")
+def _network_namespace(container: Container, layout: Layout) -> list[dict[str, str]]:
+    if container.network is NetworkMode.HOST:
+        return []
+    if container.network is NetworkMode.NONE:
+        return [{"type": "network"}]
+    return [{"type": "network", "path": layout.namespace(mounts.network_owner(container))}]
+
+
+def _linux(
+    container: Container, bounding: tuple[str, ...], facts: HostFacts, layout: Layout
+) -> dict[str, Any]:
     # Neither cgroupsPath nor resources: limits and device policy are systemd's, on the scope (see runtime.argv).
     linux: dict[str, Any] = {
-        "namespaces": [{"type": kind} for kind in kinds],
+        "namespaces": [
+            {"type": "pid"},
+            *_network_namespace(container, layout),
+            *({"type": kind} for kind in ("ipc", "uts", "mount", "cgroup")),
+        ],
         "sysctl": _sysctls(container),
         "devices": [d.oci() for d in devices.granted(container, facts)],
     }
+    if any({"slave", "rslave"} & set(mount.options) for mount in container.mounts):
+        # The default, private, would cut such a mount off from the host before it is made (podman does the same).
+        linux["rootfsPropagation"] = "rslave"
     if not container.privileged:
         linux["maskedPaths"] = list(_MASKED)
         linux["readonlyPaths"] = list(_READ_ONLY)

@@ -7,34 +7,52 @@ value is therefore refused here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import devices, mounts, oci
+from supervisor.render import devices, oci, secrets, volumes
 from supervisor.render.dropins import stop_signal
 from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line
+from supervisor.render.users import Accounts
 from supervisor.spec.container import Container
+from supervisor.spec.health import Notify
 from supervisor.spec.image import Image, Layer
+from supervisor.spec.volume import Volume
 
 VERSION = 1
 _TASKS_MAX = 2048  # containers.conf(5) pids_limit
 _INFINITY = 2**64 - 1
 
 
-def text(container: Container, image: Image | None, layers: tuple[Layer, ...], facts: HostFacts, layout: Layout) -> str:
-    """The plan. *layers*: lowest first, empty with Rootfs=. Raises `UserError` naming what cannot be written."""
+#: Keys whose values are texts separated by tabs, the one control character of the format.
+_COLUMNS = ("layer", *volumes.COLUMNS)
+
+
+def text(
+    container: Container,
+    image: Image | None,
+    layers: tuple[Layer, ...],
+    facts: HostFacts,
+    layout: Layout,
+    accounts: Accounts | None = None,
+    known: Mapping[str, Volume] | None = None,
+) -> str:
+    """The plan. *layers*: lowest first, empty with Rootfs=. *accounts*: of the container's root. *known*: volumes that
+    somebody defined, by name. Raises `UserError` naming what cannot be written."""
+    user = oci.user(container, image, accounts or Accounts())
     pairs = (
         *_root(container, layers, facts, layout),
-        *_files(container, layout),
+        *volumes.plan_lines(container, known or {}, user, facts, layout),
+        *_files(container),
+        *secrets.plan_lines(container),
         *_properties(container, image, facts),
         *_output(container),
     )
     lines = []
     for key, value in (("ctr-plan", str(VERSION)), ("name", container.name), *pairs):
-        # Layers are separated by tabs, the one control character of the format.
-        for part in value.split("\t") if key == "layer" else (value,):
+        for part in value.split("\t") if key in _COLUMNS else (value,):
             one_line(part, key)
         lines.append(f"{key}={value}\n")
     return "".join(lines)
@@ -59,9 +77,7 @@ def _root(
         yield "fresh", "1"
 
 
-def _files(container: Container, layout: Layout) -> Iterator[tuple[str, str]]:
-    for directory in mounts.volume_directories(container, layout):
-        yield "volume", directory
+def _files(container: Container) -> Iterator[tuple[str, str]]:
     for path in container.environment_files:
         yield "env-file", path
     if container.environment_files:
@@ -76,22 +92,24 @@ def _properties(container: Container, image: Image | None, facts: HostFacts) -> 
     timeout = container.stop_timeout
     yield "property", f"i KillSignal {stop_signal(container, image)}"
     yield "property", f"t TimeoutStopUSec {_INFINITY if math.isinf(timeout) else max(1, round(timeout * 1e6))}"
-    if "TasksMax" not in given:
+    if given.isdisjoint(("TasksMax", "TasksMaxScale")):
         yield "property", f"t TasksMax {_TASKS_MAX}"
     if not container.privileged:
         if "DevicePolicy" not in given:
             yield "property", "s DevicePolicy strict"
         for node, access in devices.policy(container, facts):
             yield "property", f"a(ss) DeviceAllow {node} {access}"
+    devices.check_limited(container, facts)
     for scope_property in container.scope_properties:
-        values = scope_property.value.split("\n") if scope_property.signature == "a(ss)" else [scope_property.value]
-        for value in values:
-            yield "property", f"{scope_property.signature} {scope_property.name} {value}"
+        for line in scope_property.lines():
+            yield "property", line
 
 
 def _output(container: Container) -> Iterator[tuple[str, str]]:
     yield "log", container.log_driver.value
     yield "identifier", container.name
+    if container.notify is not Notify.STARTED:
+        yield "notify", container.notify.value
     for key, flag in (
         ("terminal", container.terminal),
         # Only `ctrctl run` attaches; a definition's container must not wait for anybody.

@@ -1,25 +1,29 @@
 """Everything deploy writes for one container, in memory. Pure.
 
-`Tree.files` go together into one directory that is exchanged whole; the drop-in and the links lie in systemd's
+`Tree.files` go together into one directory that is exchanged whole; units and links lie in systemd's
 directories.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from supervisor.errors import UserError
 from supervisor.names import service_unit
 from supervisor.paths import Layout
-from supervisor.render import dropins, oci, plan
+from supervisor.render import dropins, health, oci, plan
 from supervisor.render.facts import HostFacts
+from supervisor.render.files import File, Link
 from supervisor.render.lines import one_line
 from supervisor.render.users import Accounts
 from supervisor.spec import codec
 from supervisor.spec.container import Container
 from supervisor.spec.image import Image, Layer
+from supervisor.spec.network import Lease, NetworkMode, PublishedPort
+from supervisor.spec.record import Record
+from supervisor.spec.volume import Volume
 
 TEMPLATE = "/usr/lib/systemd/system/ctr@.service"
 
@@ -28,25 +32,21 @@ _DIRECTORIES = {"WantedBy": "wants", "RequiredBy": "requires", "UpheldBy": "upho
 _UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
 _UNIT_TYPES = (".target", ".service", ".socket", ".timer", ".path", ".mount", ".device", ".slice", ".scope", ".swap")
 
+#: Whose change means that the network namespace is out of date.
+NETWORK = "network"
+
 #: Files whose change means that a running container is out of date; the others only describe it.
-EFFECTIVE = frozenset(("config.json", "plan", "hosts", "hostname"))
+EFFECTIVE = frozenset(("config.json", "plan", "hosts", "hostname", NETWORK))
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """A file to be: *path* is its name inside the container's directory, or absolute for the drop-in."""
+class Networking:
+    """What one container was given of the host's networks."""
 
-    path: str
-    text: str
-    mode: int = 0o644
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A symbolic link below systemd's unit directory: *path* absolute, *target* as it is written into the link."""
-
-    path: str
-    target: str
+    leases: tuple[Lease, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    document: str = ""
+    """Text of that file, for `supervisor.network`; empty when the container has no networks of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,13 @@ class Tree:
 
     name: str
     files: tuple[File, ...]
-    dropin: File
+    units: tuple[File, ...]
+    """Unit files and drop-ins, each with its absolute path."""
     links: tuple[Link, ...]
+
+    def text(self, path: str) -> str | None:
+        """The text of the file *path* of `files`; None when there is no such file."""
+        return next((file.text for file in self.files if file.path == path), None)
 
     @property
     def digest(self) -> str:
@@ -72,10 +77,13 @@ def tree(
     facts: HostFacts,
     layout: Layout,
     accounts: Accounts | None = None,
+    networking: Networking | None = None,
+    volumes: Mapping[str, Volume] | None = None,
 ) -> Tree:
-    """Render *container*. *accounts*: account files of its root, by default the image's. Raises `UserError`."""
+    """Render *container*. *accounts*: account files of its root, by default the image's. *volumes*: those
+    that somebody defined, by name. Raises `UserError`."""
     try:
-        return _tree(container, image, layers, facts, layout, accounts)
+        return _tree(container, image, layers, facts, layout, accounts, networking or Networking(), volumes or {})
     except UserError as error:
         raise UserError(f"{container.name}: {error}") from error
 
@@ -87,26 +95,40 @@ def _tree(
     facts: HostFacts,
     layout: Layout,
     accounts: Accounts | None,
+    networking: Networking,
+    volumes: Mapping[str, Volume],
 ) -> Tree:
     if accounts is None:
         accounts = Accounts(image.passwd, image.group) if image else Accounts()
     links = _links(container, layout)
-    deployed = {
-        "image": image.id if image else "",
-        "origin": container.source,
-        "links": [[link.path, link.target] for link in links],
-    }
+    directory = f"{layout.units}/{service_unit(container.name)}.d"
+    units = (
+        File(f"{directory}/50-ctr.conf", dropins.text(container, image, facts, layout)),
+        *health.units(container, image, layout),
+    )
+    record = Record(
+        container.source,
+        image.id if image else "",
+        tuple((link.path, link.target) for link in links),
+        tuple(file.path for file in units),
+        networking.leases,
+        networking.ports,
+    )
     # 0600: environment values are often secrets, and only root's programs read these.
+    configuration = oci.text(container, image, accounts, facts, layout)
     files = [
         File("spec.json", codec.dumps(container), 0o600),
-        File("deployed.json", json.dumps(deployed, indent=1) + "\n", 0o600),
-        File("config.json", oci.text(container, image, accounts, facts, layout), 0o600),
-        File("plan", plan.text(container, image, layers, facts, layout), 0o600),
+        File("deployed.json", codec.dumps(record), 0o600),
+        File("config.json", configuration, 0o600),
+        File("plan", plan.text(container, image, layers, facts, layout, accounts, volumes), 0o600),
         File("hostname", oci.hostname(container, facts) + "\n"),
-        File("hosts", oci.hosts_file(container, facts)),
+        *health.files(container, image, facts, configuration),
     ]
-    directory = f"{layout.units}/{service_unit(container.name)}.d"
-    return Tree(container.name, tuple(files), File(f"{directory}/50-ctr.conf", dropins.text(container, image)), links)
+    if container.network is NetworkMode.NONE:
+        files.append(File("hosts", oci.hosts_file(container, facts)))
+    if networking.document:
+        files.append(File(NETWORK, networking.document, 0o600))
+    return Tree(container.name, tuple(files), units, links)
 
 
 def _links(container: Container, layout: Layout) -> tuple[Link, ...]:

@@ -34,15 +34,24 @@ def start(runtime: str, state_root: str, name: str) -> tuple[str, ...]:
 
 
 def exec_(
-    runtime: str, state_root: str, name: str, process: str, pid_file: str, console_socket: str = "", *, log: str = ""
+    runtime: str,
+    state_root: str,
+    name: str,
+    process: str,
+    pid_file: str = "",
+    console_socket: str = "",
+    *,
+    log: str = "",
 ) -> tuple[str, ...]:
     """Run one more process in the container and return once it runs; *process*: a file with an OCI ``process`` object.
+    Without *pid_file*, return once it has ended, with its exit status.
 
     The process keeps the runtime's standard streams, or, if the object asks for a terminal, gets one whose master goes
     to *console_socket*; its PID, as the host sees it, goes to *pid_file*.
     """
     console = ("--console-socket", console_socket) if console_socket else ()
-    words = ("exec", "--detach", "--process", process, "--pid-file", pid_file, *console, name)
+    detach, pid = (("--detach",), ("--pid-file", pid_file)) if pid_file else ((), ())
+    words = ("exec", *detach, "--process", process, *pid, *console, name)
     return (*_program(runtime, state_root, log), *words)
 
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from supervisor.spec.health import HealthCheck, Notify
+from supervisor.spec.network import Attachment, NetworkMode, PublishedPort
+from supervisor.spec.secret import Secret
+
 
 class PullPolicy(Enum):
     """When deploy fetches the image (podman-run(1) ``--pull``)."""
@@ -36,14 +40,6 @@ class Runtime(Enum):
     RUNC = "runc"
 
 
-class NetworkMode(Enum):
-    """What the container sees of the network."""
-
-    NONE = "none"
-    """A network namespace of its own with only ``lo``."""
-    HOST = "host"
-
-
 class MountType(Enum):
     BIND = "bind"
     VOLUME = "volume"
@@ -52,7 +48,9 @@ class MountType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount. *options* are mount(8) words ('ro', 'rslave', 'size=64m', 'mode=1777'), in the order given."""
+    """One mount. *options* are mount(8) words ('ro', 'rslave', 'size=64m', 'mode=1777') in the order given, and
+    podman's own: 'U' (give the source to the container's user), 'z', 'Z', 'copy', 'nocopy' (see `Volume.copy`),
+    'subpath=PATH' (mount that directory of the volume)."""
 
     type: MountType
     target: str
@@ -76,13 +74,19 @@ class ScopeProperty:
     """A resource-control setting that belongs on the scope, where the processes are.
 
     *name* and *value* are as on D-Bus (org.freedesktop.systemd1(5)), e.g. MemoryMax, CPUQuotaPerSecUSec, TasksMax;
-    *signature* is the D-Bus type: 't' (uint64), 'b', 's', 'ay' or 'a(ss)'. For 't', 2**64-1 is infinity.
-    A bool is 'true' or 'false', 'ay' is lower-case hex, 'a(ss)' is pairs as "PATH MODE" joined by newlines.
+    *signature* is the D-Bus type: 't' (uint64), 'u' (uint32), 'b', 's', 'ay', 'a(ss)' or 'a(st)'. For 't', 2**64-1 is
+    infinity. A bool is 'true' or 'false', 'ay' is lower-case hex; 'a(ss)' and 'a(st)' are pairs, "PATH MODE" and
+    "PATH NUMBER", joined by newlines.
     """
 
     name: str
     signature: str
     value: str
+
+    def lines(self) -> tuple[str, ...]:
+        """``SIGNATURE NAME VALUE``, for a list one for each of its pairs; `supervisor.systemd.scope` reads them."""
+        values = self.value.split("\n") if self.signature in ("a(ss)", "a(st)") else [self.value]
+        return tuple(f"{self.signature} {self.name} {value}" for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,29 @@ class Container:
     """Absolute host device nodes, 'HOST[:CONTAINER[:rwm]]'."""
     scope_properties: tuple[ScopeProperty, ...] = ()
     """Limits: memory, pids, cpu, io."""
-    network: NetworkMode = NetworkMode.NONE
+
+    network: NetworkMode = NetworkMode.NETWORKS
+    attachments: tuple[Attachment, ...] = ()
+    """With NetworkMode.NETWORKS; empty: the default network."""
+    network_container: str = ""
+    """With NetworkMode.CONTAINER: whose namespace."""
+    ports: tuple[PublishedPort, ...] = ()
+    publish_all: bool = False
+    """Publish every port the image exposes, on free host ports."""
+    dns: tuple[str, ...] = ()
+    """Name servers instead of the network's; 'none' alone leaves the image's /etc/resolv.conf."""
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    """Search domains instead of the network's; '.' alone for none."""
+    hosts: tuple[tuple[str, str], ...] = ()
+    """Lines of /etc/hosts: name and address; the address 'host-gateway' is the host as the container sees it."""
+
+    secrets: tuple[Secret, ...] = ()
+    health: HealthCheck | None = None
+    """None: the image's own, if it has one."""
+    no_health: bool = False
+    """Ignore the image's health check too (``HealthCmd=none``)."""
+    notify: Notify = Notify.STARTED
 
     run_init: bool = False
     terminal: bool = False

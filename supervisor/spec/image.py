@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervisor.spec.health import HealthCheck
+
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
@@ -21,6 +23,8 @@ class ImageConfig:
     exposed_ports: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     stop_signal: str = ""
+    health: HealthCheck | None = None
+    """Docker's HEALTHCHECK, which OCI configurations do not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,15 @@ class Manager:
             unit,
         )
 
+    def set_properties(self, unit: str, properties: list[tuple[str, tuple[str, object]]]) -> None:
+        """Change *unit* while it runs and until it ends, all of *properties* or none (``systemctl set-property
+        --runtime``). *properties*: name and (signature, value). Raises `HostError` with systemd's own words.
+        """
+        try:
+            self._call("SetUnitProperties", "sba(sv)", unit, True, properties)
+        except BusError as error:
+            raise HostError(f"{unit}: {error}") from error
+
     def kill(self, unit: str, whom: str, signal: int) -> None:
         """Signal *unit*'s processes; *whom* is 'main', 'control' or 'all' (systemctl(1) kill)."""
         self._call("KillUnit", "ssi", unit, whom, signal)

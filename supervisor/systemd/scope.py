@@ -1,4 +1,4 @@
-"""Create a container's scope: the transient unit that holds its processes, limits and devices.
+"""Create a container's scope: the transient unit that holds its processes, limits and devices; type its properties.
 
 A daemon-reexec in the middle breaks the connection and may or may not have created the scope: an attempt that meets
 one looks whether it is ours.
@@ -79,6 +79,27 @@ def create(name: str, pid: int, slice_unit: str, properties: list[tuple[str, tup
             _end(unit)
         time.sleep(_RETRY_SECONDS)
     raise RetryError(f"{unit}: {problem}")
+
+
+def typed(lines: tuple[str, ...]) -> list[tuple[str, tuple[str, object]]]:
+    """``SIGNATURE NAME VALUE`` lines (`ScopeProperty.lines`) as systemd takes them; those of a list become one list."""
+    properties: dict[str, tuple[str, object]] = {}
+    pairs: dict[str, list[tuple[str, str | int]]] = {}
+    for line in lines:
+        signature, name, value = line.split(" ", 2)
+        if signature in ("a(ss)", "a(st)"):
+            first, _, second = value.rpartition(" ")
+            pairs.setdefault(name, []).append((first, int(second) if signature == "a(st)" else second))
+            properties[name] = (signature, pairs[name])
+        elif signature == "ay":
+            properties[name] = (signature, bytes.fromhex(value))
+        elif signature == "b":
+            properties[name] = (signature, value == "true")
+        elif signature == "s":
+            properties[name] = (signature, value)
+        else:
+            properties[name] = (signature, int(value))
+    return list(properties.items())
 
 
 def _placed(unit: str, pid: int) -> bool:

@@ -14,6 +14,8 @@ from hostkit import CGROUPS, DEFINITIONS, RUNTIME, STATE, command_of, names, rea
 RESIDENT = frozenset({"ctr-log.socket", "ctr-log.service"})
 #: Mounts of systemd's services and sessions, and of podman, which some tests compare with.
 OTHERS = ("/run/credentials/", "/run/user/", "/var/lib/containers/")
+#: Where names of network namespaces are: made with the first one, by ip-netns(8), podman or us, and shared.
+NAMESPACES = "/run/netns"
 SANDBOXED = ("/systemd", "ctr-relay", "polkitd")
 RUNTIMES = frozenset({"crun", "runc", "conmon"})
 
@@ -92,7 +94,7 @@ def read_safely(path: Path) -> list[str]:
 def _mounts() -> list[str]:
     """Mount points that PID 1 sees (proc_pid_mountinfo(5))."""
     points = [line.split(" ")[4] for line in read_lines("/proc/1/mountinfo")]
-    return [point for point in points if not point.startswith(OTHERS)]
+    return [point for point in points if not point.startswith(OTHERS) and point != NAMESPACES]
 
 
 def _cgroups() -> frozenset[str]:
@@ -108,10 +110,12 @@ def _files() -> frozenset[str]:
     return (
         names(DEFINITIONS)
         | names(STATE, ["containers/*"])
-        | names(RUNTIME, ["containers/*", "crun/[!.]*", "runc/*", "netns/*"])  # crun keeps a .cache of seccomp filters
+        | names(RUNTIME, ["containers/*", "exec-*", "networks/*", "dns/*"])
+        | names(RUNTIME, ["crun/[!.]*", "runc/*"])  # crun keeps a .cache of seccomp filters
         | names(Path("/etc/systemd/system"), ["ctr*", "*.wants/ctr@*", "*.requires/ctr@*", "*.upholds/ctr@*"])
         | names(Path("/run/systemd/system"), ["ctr*"])
         | names(Path("/run/netns"))
+        | names(Path("/sys/class/net"))
     )
 
 

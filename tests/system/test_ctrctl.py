@@ -26,7 +26,8 @@ def container(define: Define, busybox: str) -> Callable[..., str]:
     """``container("web", exec, extra)`` defines and deploys a container and returns its name."""
 
     def make(name: str, command: str = SLEEPER, extra: str = "", unit: str = "", service: str = "") -> str:
-        define(name, f"[Unit]\n{unit}\n[Container]\nImage={busybox}\nExec={command}\n{extra}\n[Service]\n{service}\n")
+        own = f"Image={busybox}\nNetwork=none\nExec={command}\n{extra}"
+        define(name, f"[Unit]\n{unit}\n[Container]\n{own}\n[Service]\n{service}\n")
         return name
 
     return make
@@ -52,7 +53,7 @@ def test_ps_tells_running_from_stopped(container: Callable[..., str], busybox: s
     assert (everything[down]["exit_code"], everything[up]["image"]) == (3, busybox)
     assert everything[up]["command"][-3:-1] == ["sh", "-c"]  # type: ignore[index]
     header, *lines = ctrctl("ps", "-a").stdout.splitlines()
-    assert header.split() == ["NAME", "IMAGE", "COMMAND", "STATUS"]
+    assert header.split() == ["NAME", "IMAGE", "COMMAND", "STATUS", "PORTS"]
     words = {line.split()[0]: re.split(" {3,}", line)[-1] for line in lines}
     assert re.fullmatch(r"Up (\d+ seconds?|less than a second)", words[up])
     assert re.fullmatch(r"Exited \(3\) (\d+ seconds?|less than a second) ago", words[down])
@@ -120,7 +121,8 @@ def test_a_failed_dependency_is_named(container: Callable[..., str]) -> None:
     fine = container("fine")
     done = ctrctl("start", name, fine, check=False)
     assert (done.returncode, done.stdout) == (125, "fine\n")
-    assert "needy: start failed: ctr@base.service, which it requires, failed" in done.stderr
+    assert "needy: start failed: ctr@base.service, which it requires, failed: base: " in done.stderr
+    assert "/no/such/program" in done.stderr
 
 
 def test_several_at_once_and_stop_leaves_dependents(container: Callable[..., str]) -> None:

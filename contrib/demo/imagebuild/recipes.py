@@ -212,6 +212,16 @@ _RECIPES = (
         command=("python3",),
         working_dir="/srv",
     ),
+    Recipe(
+        name="guestbook",
+        packages=("python3", "python3-psycopg2"),
+        base="base",
+        users=_COMMON_USERS,
+        environment=(("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")),
+        command=("python3", "/srv/guestbook.py"),
+        working_dir="/srv",
+        ports=("8000/tcp",),
+    ),
 )
 
 RECIPES = {recipe.name: recipe for recipe in _RECIPES}

@@ -11,9 +11,13 @@ import pytest
 from supervisor.cli import apply
 from supervisor.cli.apply import wanted_images
 from supervisor.cli.console import Console
+from supervisor.deploy.records import NetworkRecord, VolumeRecord
 from supervisor.errors import DefinitionError
 from supervisor.paths import Layout
+from supervisor.spec import codec
 from supervisor.spec.container import Container, PullPolicy
+from supervisor.spec.network import Network
+from supervisor.spec.volume import Volume
 
 
 class Terminal(Console):
@@ -69,6 +73,27 @@ def test_check_takes_files(console: Terminal) -> None:
     assert apply.run("check", words(str(path)), console) == 0
     with pytest.raises(DefinitionError, match=r"missing\.container"):
         apply.run("check", words(str(path.with_name("missing.container"))), console)
+
+
+def test_definitions_refer_to_what_is_deployed(console: Terminal) -> None:
+    """One file can be checked alone; what its directory does not have any more is no excuse for the whole directory."""
+    layout = console.layout
+    for directory, name, record in (
+        (
+            layout.networks,
+            "shop",
+            NetworkRecord(Network("shop", f"{layout.definitions}/s.network"), Network("shop", "")),
+        ),
+        (layout.volume_records, "data", VolumeRecord(Volume("data", f"{layout.definitions}/d.volume"))),
+    ):
+        Path(directory).mkdir(parents=True)
+        Path(directory, f"{name}.json").write_text(codec.dumps(record))
+    text = "[Container]\nImage=nginx\nNetwork=s.network\nVolume=d.volume:/data\n"
+    path = define(console, "a.container", text)
+    assert apply.run("check", words(str(path)), console) == 0
+    with pytest.raises(DefinitionError) as caught:
+        apply.run("check", words(), console)
+    assert [problem.line for problem in caught.value.problems] == [3, 4]
 
 
 def test_images_are_fetched_as_the_policies_say() -> None:

@@ -41,12 +41,33 @@ def test_containers_after_a_verb(layout: Layout) -> None:
     assert _words(layout, "logs", "web", "") == []
 
 
+def test_networks_after_the_actions_that_take_one(layout: Layout) -> None:
+    """``rm`` and ``inspect`` get those that exist, ``create`` has to be given a new name."""
+    Path(layout.networks).mkdir()
+    for file in ("back.json", "ctr.json", ".half.json.new"):
+        (Path(layout.networks) / file).write_text("{}")
+    assert _words(layout, "network", "rm", "") == _words(layout, "network", "inspect", "") == ["back", "ctr"]
+    assert _words(layout, "network", "rm", "back", "c") == ["ctr"]
+    assert _words(layout, "network", "create", "") == []
+    assert _words(layout, "port", "w") == ["web"]
+
+
 def test_options_and_their_choices(layout: Layout) -> None:
     """Options come from the verb's own parser, choices from the option."""
     assert "--follow" in _words(layout, "logs", "-")
     assert _words(layout, "ps", "--format", "") == ["table", "json"]
     assert _words(layout, "stop", "-t", "") == []
     assert _words(layout, "completion", "") == [*SCRIPTS, "words"]
+
+
+def test_secrets_after_the_actions_that_take_one(layout: Layout) -> None:
+    """``rm`` and ``inspect`` get those that exist, ``create`` has to be given a new name."""
+    store = Path(layout.root) / "etc/credstore.encrypted"
+    store.mkdir(parents=True)
+    (store / "key").write_text("")
+    assert "create" in _words(layout, "secret", "")
+    assert _words(layout, "secret", "rm", "") == _words(layout, "secret", "inspect", "") == ["key"]
+    assert _words(layout, "secret", "create", "") == []
 
 
 def test_nothing_to_offer(layout: Layout) -> None:

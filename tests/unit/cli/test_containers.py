@@ -100,6 +100,17 @@ def test_details_from_the_spec(tmp_path: Path) -> None:
     assert (details.image, details.command, details.labels) == ("nginx", ("/e", "a", "b"), (("k", "v"),))
 
 
+def test_ports_from_the_record(tmp_path: Path) -> None:
+    """deployed.json says where the ports ended up, and is not even opened for a container that publishes none."""
+    record = json.dumps({"origin": "x", "ports": [{"container": 80, "host": 8080}]})
+    for name, spec in (("web", {"ports": [{"container": 80}]}), ("all", {"publish_all": True}), ("none", {})):
+        layout = _deploy(tmp_path, name, spec)
+        (tmp_path / f"var/lib/ctr/containers/{name}/deployed.json").write_text(record)
+        details = containers.read_details(name, layout)
+        assert details is not None
+        assert [port.host for port in details.ports] == ([] if name == "none" else [8080])
+
+
 def test_the_images_command_from_the_configuration(tmp_path: Path) -> None:
     """What the image adds is read from config.json, an init's own words left out, tricky values not mistaken."""
     tricky = {

@@ -18,7 +18,7 @@ from supervisor.systemd.sdbus import BusError
         ("signal", 9, [], "killed by SIGKILL"),
         ("core-dump", 11, [], "killed by SIGSEGV (core dumped)"),
         ("timeout", 0, [], "timed out (TimeoutStartSec= of its unit)"),
-        ("oom-kill", 9, [], "killed for lack of memory"),
+        ("oom-kill", 9, [], "out of memory: the kernel's OOM killer ended a process; raise MemoryMax=, or --memory"),
         ("protocol", 0, [], "ended before it was up"),
         ("something-new", 0, [], "systemd's result is 'something-new'"),
     ],

@@ -43,6 +43,7 @@ OURS = {
     "supervisor.cli.containers",
     "supervisor.cli.main",
     "supervisor.cli.parser",
+    "supervisor.cli.ports",
     "supervisor.errors",
     "supervisor.names",
     "supervisor.paths",

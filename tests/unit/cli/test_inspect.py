@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from supervisor.cli.containers import Exit
-from supervisor.cli.inspect import member, state
+from supervisor.cli.inspect import member, networks, state
+from supervisor.deploy.records import NetworkRecord
 from supervisor.errors import UserError
+from supervisor.paths import Layout
+from supervisor.spec import codec
+from supervisor.spec.container import Container
+from supervisor.spec.network import Attachment, Lease, Network, Subnet
+from supervisor.spec.record import Record
 
 UNIT = {"ActiveState": "active", "SubState": "running", "ActiveEnterTimestamp": 1_700_000_000_000_000}
 SERVICE = {"MainPID": 42, "NRestarts": 2, "Result": "success"}
@@ -43,7 +52,44 @@ def test_a_stopped_container_has_one() -> None:
     assert found["finished_at"] == "1970-01-01T00:00:01.000000Z"
 
 
+def test_kills_for_lack_of_memory_are_those_of_the_run_shown() -> None:
+    """While it runs, the cgroup's; afterwards, what was written down of the end."""
+    last = Exit("", "signal", "killed", 9, 1.0, 1)
+    down = {"ActiveState": "failed", "SubState": "failed"}
+    for unit, oom, expected in ((UNIT, 0, (False, 0)), (UNIT, 2, (True, 2)), (UNIT | down, 0, (True, 1))):
+        found = state(unit, SERVICE, last, oom=oom)
+        assert (found["oom_killed"], found["oom_kills"]) == expected
+
+
 def test_a_finished_oneshot_has_exited_well() -> None:
     """active (exited) is success, whatever an earlier run left behind."""
     found = state(UNIT | {"SubState": "exited"}, SERVICE | {"MainPID": 0}, Exit("", "exit-code", "exited", 3, 1.0))
     assert (found["status"], found["exit_code"]) == ("exited", 0)
+
+
+def test_networks_are_what_the_container_was_given(tmp_path: Path) -> None:
+    """Addresses and MAC of its record, aliases of its spec, gateways of the network's record."""
+    subnets = (Subnet("10.90.0.0/24", "10.90.0.1"), Subnet("fd00::/64", "fd00::1"))
+    definition, network = Network("back", "x"), Network("back", "x", subnets=subnets, interface="ctr1")
+    (tmp_path / "var/lib/ctr/networks").mkdir(parents=True)
+    (tmp_path / "var/lib/ctr/networks/back.json").write_text(codec.dumps(NetworkRecord(definition, network)))
+    container = Container("web", "x", image="i", attachments=(Attachment("back", aliases=("www",)),))
+    lease = Lease("back", "eth0", ("10.90.0.5", "fd00::5"), "02:00:00:00:00:05")
+    gone = Lease("gone", "eth1", ("10.91.0.5",), "02:00:00:00:00:06")
+    spec, record = (json.loads(codec.dumps(v)) for v in (container, Record("x", leases=(lease, gone))))
+    assert networks(spec, record, Layout(str(tmp_path))) == {
+        "back": {
+            "interface": "eth0",
+            "addresses": ["10.90.0.5", "fd00::5"],
+            "gateways": ["10.90.0.1", "fd00::1"],
+            "mac": "02:00:00:00:00:05",
+            "aliases": ["www"],
+        },
+        "gone": {
+            "interface": "eth1",
+            "addresses": ["10.91.0.5"],
+            "gateways": [],
+            "mac": "02:00:00:00:00:06",
+            "aliases": [],
+        },
+    }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.cli.containers import Details, Exit, Listing, Phase
+from supervisor.cli.containers import Details, Exit, Listing, Phase, health
+from supervisor.cli.ports import Published
 from supervisor.cli.ps import document, duration, matches, parse_filters, rfc3339, row, status
 from supervisor.errors import UserError
+from supervisor.systemd.manager import UnitStatus
 
 NOW = 1_700_000_000.0
 
@@ -33,6 +35,10 @@ def _exit(code: str, number: int, result: str = "exit-code", ago: float = 120) -
         (_listing(Phase.RESTARTING, exit=_exit("exited", 1, ago=3)), "Restarting (1) 3 seconds ago"),
         (_listing(Phase.FAILED, exit=_exit("", 0, "resources")), "Failed (could not start) 2 minutes ago"),
         (_listing(Phase.FAILED), "Failed"),
+        (_listing(Phase.EXITED, exit=Exit("", "signal", "killed", 9, NOW - 120, 1)), "Exited (137) 2 minutes ago (oom)"),
+        (_listing(Phase.RESTARTING, exit=Exit("", "signal", "killed", 9, NOW - 3, 2)), "Restarting (137) 3 seconds ago (oom)"),
+        (Listing("web", Phase.RUNNING, NOW - 300, None, Details(), oom=2), "Up 5 minutes (oom 2)"),
+        (Listing("web", Phase.RUNNING, NOW - 300, None, Details(), "healthy", 1), "Up 5 minutes (healthy, oom 1)"),
         (_listing(Phase.CREATED), "Created"),
         (_listing(Phase.STARTING), "Starting"),
         (_listing(Phase.STOPPING), "Stopping"),
@@ -88,6 +94,53 @@ def test_failure_is_red() -> None:
     """A status that wants attention is coloured, a clean exit is not."""
     assert row(_listing(Phase.EXITED, exit=_exit("exited", 1)), NOW)[3][0] == "red"
     assert row(_listing(Phase.EXITED, exit=_exit("exited", 0)), NOW)[3][0] == ""
+
+
+@pytest.mark.parametrize(
+    ("gate", "timer", "expected"),
+    [
+        (None, None, ""),
+        (("inactive", 0), ("inactive", 0), ""),
+        (("inactive", 7), ("inactive", 8), "starting"),
+        (("activating", 0), ("inactive", 8), "starting"),
+        (("active", 0), ("active", 0), "healthy"),
+        (("active", 0), None, "healthy"),
+        (("failed", 0), ("active", 0), "unhealthy"),
+        (("inactive", 0), ("active", 0), "unhealthy"),
+        (None, ("active", 0), "unhealthy"),
+    ],
+)
+def test_health_is_what_the_units_say(
+    gate: tuple[str, int] | None, timer: tuple[str, int] | None, expected: str
+) -> None:
+    """The gate: active while healthy. The timer: there while anything is probed."""
+    units = [UnitStatus("u", "", "loaded", unit[0], "", unit[1]) if unit else None for unit in (gate, timer)]
+    assert health(*units) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "remark"), [("", ""), ("starting", " (health: starting)"), ("healthy", " (healthy)")]
+)
+def test_health_stands_in_the_status(word: str, remark: str) -> None:
+    """docker's words; nothing for a container without a health check."""
+    item = _listing(Phase.RUNNING, started=NOW - 7200)
+    item.health = word
+    assert status(item, NOW) == f"Up 2 hours{remark}"
+    assert document(item, NOW)["health"] == (word or None)
+    assert matches(item, parse_filters([f"health={word or 'none'}"]))
+    assert not matches(item, parse_filters(["health=unhealthy"]))
+    with pytest.raises(UserError, match="health is one of"):
+        parse_filters(["health=fine"])
+
+
+def test_ports_of_what_is_up() -> None:
+    """Where they lead while it runs; a port of a stopped container leads nowhere, and is not shown."""
+    details = Details(readable=True, ports=(Published(80, 8080),))
+    running, exited = (_listing(phase, details=details) for phase in (Phase.RUNNING, Phase.EXITED))
+    assert row(running, NOW)[4] == "0.0.0.0:8080->80/tcp"
+    assert row(exited, NOW)[4] == ""
+    assert [port["host_port"] for port in document(running, NOW)["ports"]] == [8080]  # type: ignore[attr-defined]
+    assert document(exited, NOW)["ports"] == []
 
 
 def test_json_has_numbers_and_times() -> None:

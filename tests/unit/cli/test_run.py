@@ -23,13 +23,14 @@ from supervisor.spec.container import (
     LogDriver,
     Mount,
     MountType,
-    NetworkMode,
     PullPolicy,
     Runtime,
     ScopeProperty,
     Ulimit,
     UnitSections,
 )
+from supervisor.spec.network import NetworkMode
+from supervisor.spec.secret import Secret
 
 CALLER = run_options.Caller("/home/me", {"HOME": "/home/me", "LANG": "C"})
 
@@ -56,7 +57,7 @@ def test_every_option_reaches_the_spec() -> None:
         -h host --network host -v ./src:/src:ro -v data:/data --tmpfs /t:size=1m --mount type=bind,src=/a,dst=/b
         --device /dev/fuse --read-only --read-only-tmpfs no --shm-size 1m -m 64m --cpus 1.5 --cpu-shares 1024
         --pids-limit 50 --ulimit nofile=10:20 --cap-add net_admin --cap-drop ALL --privileged
-        --security-opt no-new-privileges --sysctl net.core.somaxconn=9 --stop-signal INT --stop-timeout 3
+        --security-opt no-new-privileges --sysctl kernel.shmmax=9 --stop-signal INT --stop-timeout 3
         -l a=b --annotation c=d --log-driver none --runtime runc --pull never -d --rm image sh -c x
     """.split()  # noqa: SIM905
     assert container(*line) == Container(
@@ -89,7 +90,7 @@ def test_every_option_reaches_the_spec() -> None:
         no_new_privileges=True,
         privileged=True,
         ulimits=(Ulimit("nofile", 10, 20),),
-        sysctls=(("net.core.somaxconn", "9"),),
+        sysctls=(("kernel.shmmax", "9"),),
         devices=("/dev/fuse:/dev/fuse:rwm",),
         scope_properties=(
             ScopeProperty("MemoryMax", "t", str(64 << 20)),
@@ -109,6 +110,40 @@ def test_every_option_reaches_the_spec() -> None:
         keep_layer=True,
         remove=True,
     )
+
+
+def test_units_of_other_containers_and_the_oom_score() -> None:
+    """--requires is systemd's Requires= and After=; the score is the service's, which the container inherits."""
+    made = container("--requires", "db,cache", "--requires", "db", "--oom-score-adj", "-500", "i").unit
+    needs = [(e.key, e.value) for e in made.unit]
+    assert needs == [(k, f"ctr@{n}.service") for n in ("db", "cache") for k in ("Requires", "After")]
+    assert made.service == (Entry("OOMScoreAdjust", "-500"),)
+    assert made.install == ()
+
+
+def test_secrets_by_name() -> None:
+    """A file below /run/secrets, or a variable where that is said."""
+    made = container("--secret", "db", "--secret", "token,type=env,target=TOKEN", "--secret=x,uid=5,mode=0400", "i")
+    assert made.secrets == (
+        Secret("db", "/run/secrets/db"),
+        Secret("token", "TOKEN", as_environment=True),
+        Secret("x", "/run/secrets/x", uid=5, mode=0o400),
+    )
+
+
+def test_volumes_of_another_container() -> None:
+    """What it mounts, but for memory and for what is mounted already; :ro and :rw replace its own choice."""
+    other = container("-v", "data:/data:ro,U", "-v", "/srv:/srv", "-v", "/a:/a", "--tmpfs", "/tmp", "i")
+    mine = container("-v", "/b:/a", "i")
+    more = {"": ("ro", "U"), ":ro": ("U", "ro"), ":rw": ("U", "rw")}
+    for word, options in more.items():
+        name, access = run_options.volumes_from(f"db{word}")
+        mounts = run_options.with_volumes_of(mine, other, access).mounts
+        assert name == "db"
+        assert [(m.source, m.target) for m in mounts] == [("/b", "/a"), ("data", "/data"), ("/srv", "/srv")]
+        assert mounts[1].options == options
+    with pytest.raises(UserError, match=r"'z' is unknown; write NAME, NAME:ro or NAME:rw"):
+        run_options.volumes_from("db:z")
 
 
 def test_what_follows_the_image_is_the_commands() -> None:
@@ -161,7 +196,10 @@ def test_restart_policies_are_systemds(policy: str, unit: UnitSections) -> None:
         (("-m", "1g", "--memory-swap", "1m", "i"), "--memory-swap: '1m' is less than --memory 1g"),
         (("--cpus", "many", "i"), "--cpus: 'many'"),
         (("--cpus", "0", "i"), "--cpus: '0'"),
-        (("--network", "bridge", "i"), "--network: 'bridge' is not supported yet"),
+        (("--requires", "a b", "i"), "--requires: container name 'a b'"),
+        (("--replace", "i"), "--replace: says not which container; add --name"),
+        (("--secret", "a", "--secret", "b,target=a", "i"), "--secret: /run/secrets/a is there twice"),
+        (("--oom-score-adj", "1001", "i"), "--oom-score-adj: '1001' is not a number from -1000 to 1000"),
         (("--security-opt", "seccomp=unconfined", "i"), "--security-opt: 'seccomp=unconfined' is not supported yet"),
         (("-v", "/a:/x", "--tmpfs", "/x", "i"), "/x: two mounts"),
         (("--entrypoint", "[1]", "i"), "--entrypoint: a JSON list of strings"),

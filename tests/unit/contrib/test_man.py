@@ -37,7 +37,7 @@ def test_every_verb_has_an_entry(verb: str) -> None:
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("create", "image", "restart")])
 def test_every_option_of_a_verb_is_in_its_entry(verb: str) -> None:
     """The longest spelling; the verbs left out refer to another's entry."""
-    words = set(re.findall(r"--?[a-z][a-z-]*", section(verb)))
+    words = set(re.findall(r"--?[a-z][a-z0-9-]*", section(verb)))
     for action in verb_parser(verb)[1]._actions:
         if action.option_strings and action.help != argparse.SUPPRESS and action.dest != "help":
             assert max(action.option_strings, key=len) in words

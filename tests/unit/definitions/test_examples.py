@@ -11,11 +11,13 @@ import pytest
 from supervisor.definitions.load import Loaded, load
 from supervisor.spec import codec
 from supervisor.spec.container import Container, Entry, ScopeProperty
+from supervisor.spec.network import Network
+from supervisor.spec.volume import Volume
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "quadlet"
 #: Where a user would put them; relative paths in them are resolved against it.
 HOME = "/etc/ctr"
-FILES = sorted(path.name for path in EXAMPLES.glob("*.container"))
+FILES = sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".container", ".network", ".volume"))
 
 
 def read(path: str) -> bytes | tuple[str, ...]:
@@ -66,7 +68,11 @@ def named(items: tuple[object, ...]) -> dict[str, object]:
 def test_examples_compile_together_without_a_problem(loaded: Loaded) -> None:
     """Every example is valid, beside all the others."""
     assert loaded.problems == ()
-    assert len(loaded.containers) == len(FILES) >= 10
+    assert len(everything(loaded)) == len(FILES) >= 20
+
+
+def everything(loaded: Loaded) -> tuple[Container | Network | Volume, ...]:
+    return (*loaded.containers, *loaded.networks, *loaded.volumes)
 
 
 @pytest.mark.parametrize(("name", "claim"), [(name, claim) for name in FILES for claim in claims(name)])
@@ -77,8 +83,8 @@ def test_claim(loaded: Loaded, name: str, claim: str) -> None:
     if path == "warnings":
         assert len([warning for warning in loaded.warnings if warning.file == f"{HOME}/{name}"]) == expected
         return
-    container = next(one for one in loaded.containers if one.source == f"{HOME}/{name}")
-    assert evaluate(ast.parse(path, mode="eval").body, container) == expected
+    found = next(one for one in everything(loaded) if one.source == f"{HOME}/{name}")
+    assert evaluate(ast.parse(path, mode="eval").body, found) == expected
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -88,6 +94,6 @@ def test_every_example_claims_something(name: str) -> None:
 
 
 def test_examples_survive_storage(loaded: Loaded) -> None:
-    """A compiled container is the same after it was stored as JSON."""
-    for container in loaded.containers:
-        assert codec.loads(Container, codec.dumps(container)) == container
+    """What was compiled is the same after it was stored as JSON."""
+    for one in everything(loaded):
+        assert codec.loads(type(one), codec.dumps(one)) == one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from supervisor.definitions.load import Loaded, Read, load
 from supervisor.definitions.quadlet import Context
 
-GOOD = b"[Container]\nImage=x\nNetwork=none\n"
+GOOD = b"[Container]\nImage=x\n"
 
 
 def tree(files: dict[str, bytes]) -> Read:
@@ -46,13 +46,15 @@ def test_definitions_see_each_other() -> None:
 
 
 def test_other_kinds_and_drop_ins_are_refused() -> None:
-    """A .pod or .volume file, or a drop-in, would otherwise be lost without a word."""
-    kinds = ["pod", "network", "volume", "image", "build", "kube"]
-    files = {f"/d/x.{kind}": GOOD for kind in kinds} | {"/d/a.container": GOOD, "/d/a.container.d/1.conf": b""}
+    """A .pod or .kube file, or a drop-in, would otherwise be lost without a word."""
+    kinds = ["pod", "image", "build", "kube"]
+    drop_ins = [f"/d/{name}.d" for name in ("a.container", "container", "x.network", "volume")]
+    files = {f"/d/x.{kind}": GOOD for kind in kinds} | {"/d/a.container": GOOD}
+    files |= {f"{name}/1.conf": b"" for name in drop_ins}
     loaded = load("/d", tree(files))
     assert names(loaded) == ["a"]
     assert sorted(message.split(":")[0] for message in messages(loaded)) == sorted(
-        [f"/d/x.{kind}" for kind in kinds] + ["/d/a.container.d"]
+        [f"/d/x.{kind}" for kind in kinds] + drop_ins
     )
 
 
@@ -81,7 +83,72 @@ def test_paths_that_cannot_be_read_or_are_no_definitions() -> None:
     loaded = load(["/d/README.md", "/none", "/d", "/d/a.container"], tree(files))
     assert names(loaded) == ["a"]
     assert messages(loaded) == [
-        "/d/README.md: is not a definition; give a .container file or a directory",
+        "/d/README.md: is not a definition; give a .container or .network or .volume file or a directory",
         "/none: cannot be read: No such file or directory",
         "/d/b.container: is a directory; a .container file was expected",
+    ]
+
+
+def test_networks_and_volumes_are_loaded_beside_containers() -> None:
+    """A container means them by file name; their own names are the files' without suffix, or what they say."""
+    files = {
+        "/d/a.container": GOOD + b"Network=shop.network\nVolume=data.volume:/data\nVolume=raw.volume:/raw\n",
+        "/d/data.volume": b"[Volume]\nVolumeName=shop-%N\n",
+        "/d/raw.volume": b"[Volume]\n",
+        "/d/shop.network": b"[Network]\n",
+    }
+    loaded = load("/d", tree(files))
+    assert (messages(loaded), loaded.warnings) == ([], ())
+    assert [(network.name, network.source) for network in loaded.networks] == [("shop", "/d/shop.network")]
+    assert [volume.name for volume in loaded.volumes] == ["shop-data", "raw"]
+    (container,) = loaded.containers
+    assert [one.network for one in container.attachments] == ["shop"]
+    assert [mount.source for mount in container.mounts] == ["shop-data", "raw"]
+
+
+def test_a_file_that_is_not_there_is_named_with_the_line() -> None:
+    """For each kind, wherever it is referred to."""
+    lines = b"Network=a.network\nVolume=b.volume:/b\nMount=type=volume,source=c.volume,target=/c\n"
+    files = {"/d/x.container": GOOD + lines, "/d/y.container": GOOD + b"Network=d.container\n"}
+    files["/d/z.container"] = GOOD + b"[Unit]\nAfter=e.network f.volume g.container\n"
+    found = [message.split("; ")[0] for message in messages(load("/d", tree(files)))]
+    assert found == [
+        "/d/x.container:3: Network=: there is no valid a.network beside this definition",
+        "/d/x.container:4: Volume=: there is no valid b.volume beside this definition",
+        "/d/x.container:5: Mount=: there is no valid c.volume beside this definition",
+        "/d/y.container:3: Network=: there is no valid d.container beside this definition",
+        *(
+            f"/d/z.container:4: After=: there is no valid {n} beside this definition"
+            for n in ["e.network", "f.volume", "g.container"]
+        ),
+    ]
+
+
+def test_names_are_unique_for_each_kind() -> None:
+    """A container, a network and a volume may have one name; two networks may not."""
+    files = {"/d/a.container": GOOD, "/d/a.network": b"[Network]\n", "/d/a.volume": b"[Volume]\n"}
+    assert messages(load("/d", tree(files))) == []
+    files["/d/b.network"] = b"[Network]\nNetworkName=a\n"
+    loaded = load("/d", tree(files))
+    assert (names(loaded), loaded.networks, len(loaded.volumes)) == (["a"], (), 1)
+    assert messages(loaded) == [
+        "/d/b.network: /d/a.network defines the network 'a' too; rename one of them",
+        "/d/a.network: /d/b.network defines the network 'a' too; rename one of them",
+    ]
+
+
+def test_two_definitions_that_publish_one_port_are_warned_of() -> None:
+    """Both files are named with their lines; other protocols, addresses and ports are no matter."""
+    files = {
+        "/d/a.container": GOOD + b"PublishPort=8080:80 53:53/udp\n",
+        "/d/b.container": GOOD + b"\nPublishPort=127.0.0.1:8000-8100:8000-8100\nPublishPort=53:53/tcp\n",
+        "/d/c.container": GOOD + b"PublishPort=[::1]:8000:80\nPublishPort=80\nPublishPort=127.0.0.2:8050:80\n",
+        "/d/d.container": GOOD + b"Network=host\nPublishPort=8080:80\n",
+    }
+    warnings = [str(warning) for warning in load("/d", tree(files)).warnings if warning.file != "/d/d.container"]
+    assert warnings == [
+        "/d/a.container:3: PublishPort=: 8080:80/tcp is published by /d/b.container:4 too, "
+        "and only one of them can be running; change one",
+        "/d/b.container:4: PublishPort=: 127.0.0.1:8000-8100:8000-8100/tcp is published by /d/a.container:3 too, "
+        "and only one of them can be running; change one",
     ]

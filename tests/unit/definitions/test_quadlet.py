@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.quadlet import Context, compile_file
-from supervisor.spec.container import Container, LogDriver, PullPolicy
+from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, ScopeProperty, Ulimit
+from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
+from supervisor.spec.network import Attachment, NetworkMode, Protocol, PublishedPort
+from supervisor.spec.secret import Secret
 
 PATH = "/etc/ctr/web.container"
-BASE = "[Container]\nImage=localhost/nginx\nNetwork=none\n"
+BASE = "[Container]\nImage=localhost/nginx\n"
 
 
 def compiled(lines: str, *, path: str = PATH) -> Container:
@@ -30,35 +33,49 @@ def problems(text: str, context: Context | None = None, *, path: str = PATH) -> 
 
 
 def test_the_smallest_definition_has_podmans_defaults() -> None:
-    """Nothing is set that the author did not write."""
-    assert compiled("") == Container("web", PATH, image="localhost/nginx")
+    """Nothing is set that the author did not write, and nothing is to be warned of: the network is the default one."""
+    result = compile_file(PATH, BASE)
+    assert result.container == Container("web", PATH, image="localhost/nginx")
+    assert result.container.network is NetworkMode.NETWORKS and result.container.attachments == ()
+    assert result.warnings == ()
 
 
 #: For each key that is done: a line, and the members of the container it changes.
 EFFECTS = {
     "AddCapability": ("SYS_TIME CAP_SYS_TIME kill", {"add_capabilities": ("CAP_SYS_TIME", "CAP_KILL")}),
     "AddDevice": ("/dev/fuse", {"devices": ("/dev/fuse:/dev/fuse:rwm",)}),
+    "AddHost": ("a;b:[::1]", {"hosts": (("a", "::1"), ("b", "::1"))}),
     "Annotation": ('"a=b c" d=e', {"annotations": (("a", "b c"), ("d", "e"))}),
     "ContainerName": ("shop-%N", {"name": "shop-web"}),
+    "DNS": ("[fd00::5]", {"dns": ("fd00::5",)}),
+    "DNSOption": ("ndots:1", {"dns_options": ("ndots:1",)}),
+    "DNSSearch": ("a.example", {"dns_search": ("a.example",)}),
     "DropCapability": ("all", {"drop_capabilities": ("ALL",)}),
     "Entrypoint": ('["/bin/sh", "-c"]', {"entrypoint": ("/bin/sh", "-c")}),
     "Environment": ('A=1 "B=x y" A=2', {"environment": (("A", "2"), ("B", "x y"))}),
     "EnvironmentFile": ("./a /b", {"environment_files": ("/etc/ctr/a", "/b")}),
     "Exec": (r"""sh -c 'a "b"' \x41""", {"command": ("sh", "-c", 'a "b"', "A")}),
     "GroupAdd": ("5", {"supplementary_groups": ("5",)}),
+    "HealthCmd": ("[ -e /x ] && y", {"health": HealthCheck(("/bin/sh", "-c", "[ -e /x ] && y"))}),
     "HostName": ("a.b", {"hostname": "a.b"}),
     "Image": ('"x:1"', {"image": "x:1"}),
+    "IP": ("10.0.0.5", {"attachments": (Attachment("ctr", ip="10.0.0.5"),)}),
+    "IP6": ("fd00::5", {"attachments": (Attachment("ctr", ip6="fd00::5"),)}),
     "Label": ("a b=c", {"labels": (("a", ""), ("b", "c"))}),
     "LogDriver": ("none", {"log_driver": LogDriver.NONE}),
     "Memory": ("1k", {"scope_properties": "MemoryMax=1024 MemorySwapMax=1024"}),
     "Mount": ("type=tmpfs,dst=/a type=tmpfs,dst=/b", {"mounts": "/a /b"}),
-    "Network": ("host", {"network": "host"}),
+    "Network": ("shop:ip=10.0.0.5", {"attachments": (Attachment("shop", ip="10.0.0.5"),)}),
+    "NetworkAlias": ("a", {"attachments": (Attachment("ctr", ("a",)),)}),
     "NoNewPrivileges": ("true", {"no_new_privileges": True}),
+    "Notify": ("healthy", {"notify": Notify.HEALTHY}),
     "PidsLimit": ("5", {"scope_properties": "TasksMax=5"}),
+    "PublishPort": ("80 [::]:1:2/udp", {"ports": (PublishedPort(80), PublishedPort(2, 1, 1, Protocol.UDP, "::"))}),
     "Pull": ("newer", {"pull": PullPolicy.NEWER}),
     "ReadOnly": ("yes", {"read_only": True}),
     "ReadOnlyTmpfs": ("no", {"read_only_tmpfs": False}),
     "RunInit": ("on", {"run_init": True}),
+    "Secret": ("a", {"secrets": (Secret("a", "/run/secrets/a"),)}),
     "ShmSize": ("1m", {"shm_size": 1048576}),
     "StopSignal": ("quit", {"stop_signal": "SIGQUIT"}),
     "StopTimeout": ("1min", {"stop_timeout": 60.0}),
@@ -72,24 +89,39 @@ EFFECTS = {
 }
 
 
+#: The same for the members of a health check with a start-up probe.
+PROBE_EFFECTS = {
+    "HealthInterval": ("disable", {"interval": 0.0}),
+    "HealthTimeout": ("1m33s", {"timeout": 93.0}),
+    "HealthRetries": ("5", {"retries": 5}),
+    "HealthStartPeriod": ("1min", {"start_period": 60.0}),
+    "HealthOnFailure": ("stop", {"action": HealthAction.STOP}),
+    "HealthMaxLogCount": ("0", {"log_count": 0}),
+    "HealthMaxLogSize": ("7", {"log_size": 7}),
+    "HealthStartupCmd": ('["/x"]', {"startup": StartupProbe(("/x",))}),
+    "HealthStartupInterval": ("3", {"startup": StartupProbe(("a",), interval=3.0)}),
+    "HealthStartupTimeout": ("4s", {"startup": StartupProbe(("a",), timeout=4.0)}),
+    "HealthStartupRetries": ("0", {"startup": StartupProbe(("a",), retries=0)}),
+    "HealthStartupSuccess": ("2", {"startup": StartupProbe(("a",), successes=2)}),
+}
+
+
 def summary(value: object) -> object:
     """Mounts by target, limits by name: enough to see that a key arrives."""
-    if isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
-        return " ".join(
-            getattr(v, "target", "") or f"{v.name}={v.value}"
-            if hasattr(v, "value")
-            else getattr(v, "target", None) or v.name
-            for v in value
-        )
-    return value.value if hasattr(value, "value") and value.value == "host" else value
+    if not isinstance(value, tuple) or not value:
+        return value
+    if isinstance(value[0], Mount):
+        return " ".join(mount.target for mount in value)
+    if isinstance(value[0], ScopeProperty):
+        return " ".join(f"{limit.name}={limit.value}" for limit in value)
+    return " ".join(limit.name for limit in value) if isinstance(value[0], Ulimit) else value
 
 
 @pytest.mark.parametrize("key", sorted(EFFECTS))
 def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
     """Each key that is done has an effect on the spec, and only its own."""
     line, expected = EFFECTS[key]
-    base = BASE.replace("Network=none\n", "") if key == "Network" else BASE
-    result = compile_file(PATH, f"{base}{key}={line}\n")
+    result = compile_file(PATH, f"{BASE}{key}={line}\n")
     assert result.problems == () and result.container is not None
     plain = compiled("")
     changed = {
@@ -103,13 +135,28 @@ def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
 def test_every_done_key_is_tested() -> None:
     """The table promises nothing that is not shown to work; Group= and Rootfs= have tests of their own."""
     done = {key.name for key in keys("Container") if key.state is State.DONE}
-    assert done - {"Group", "Rootfs"} == set(EFFECTS)
+    assert done - {"Group", "Rootfs"} == set(EFFECTS) | set(PROBE_EFFECTS)
+
+
+@pytest.mark.parametrize("key", sorted(PROBE_EFFECTS))
+def test_a_key_of_the_health_check(key: str) -> None:
+    """Each changes what it should beside HealthCmd=, and is refused without it: the image's check is not changed."""
+    line, expected = PROBE_EFFECTS[key]
+    base = "HealthCmd=x\n" + ('HealthStartupCmd=["a"]\n' if key.startswith("HealthStartup") else "")
+    check = compiled(f"{base}{key}={line}\n").health
+    assert check == dataclasses.replace(HealthCheck(("/bin/sh", "-c", "x")), **expected)
+    for without in ("", "HealthCmd=none\n"):
+        found = problems(f"{BASE}{without}{key}={line}\n")
+        assert len(found) == 1 and f"{key}=: needs a command in HealthCmd= beside it" in found[0]
+    if key.startswith("HealthStartup") and key != "HealthStartupCmd":
+        (found_one,) = problems(f"{BASE}HealthCmd=x\n{key}={line}\n")
+        assert "needs a command in HealthStartupCmd= beside it" in found_one
 
 
 def test_user_and_group_are_one_value() -> None:
     """Group= completes User=, and is nothing alone."""
     assert compiled("User=a\nGroup=b\n").user == "a:b"
-    assert problems(BASE + "Group=5\n") == [f"{PATH}:4: Group=: needs User= beside it; write User=0 for root"]
+    assert problems(BASE + "Group=5\n") == [f"{PATH}:3: Group=: needs User= beside it; write User=0 for root"]
     assert len(problems(BASE + "User=1:2\nGroup=5\n")) == 1
 
 
@@ -121,7 +168,7 @@ def test_rootfs_instead_of_image() -> None:
         f"{PATH}: says not what to run; write Image= or Rootfs= in [Container]"
     ]
     assert problems(BASE + "Rootfs=/x\n") == [
-        f"{PATH}:4: Rootfs=: Image= in line 2 says something else; keep one of the two"
+        f"{PATH}:3: Rootfs=: Image= in line 2 says something else; keep one of the two"
     ]
 
 
@@ -136,7 +183,7 @@ def test_setting_a_single_value_twice_is_a_warning() -> None:
     result = compile_file(PATH, BASE + "User=1\nUser=2\n")
     assert result.container is not None and result.container.user == "2"
     assert [str(warning) for warning in result.warnings] == [
-        f"{PATH}:4: User=: has no effect: line 5 sets it again; remove one of the two"
+        f"{PATH}:3: User=: has no effect: line 4 sets it again; remove one of the two"
     ]
 
 
@@ -156,36 +203,58 @@ def test_setting_a_single_value_twice_is_a_warning() -> None:
         ("Exec=echo 'x", "Exec=: the quote ' is not closed"),
         ("EnvironmentFile=-/x", "EnvironmentFile=: '-/x': a file that may be missing is not supported yet"),
         ("Label=a=b && c", "Label=: '&&' has no '='; quote the whole"),
-        ("Memory=-1", "Memory=: '-1' is not a size"),
-        ("Network=bridge", "Network=: 'bridge' is not supported yet; write Network=host or Network=none"),
-        ("Network=host", "Network=: Network=none in line 3 excludes it"),
-        ("Network=db.container", "Network=: 'db.container' is not supported yet"),
+        ("Memory=-1", "Memory=: '-1' is negative"),
+        ("Network=pasta", "Network=: pasta is for rootless podman; remove the line for the default network"),
+        ("Network=slirp4netns:mtu=1", "Network=: slirp4netns is for rootless podman"),
+        ("Network=private", "Network=: private says not which network"),
+        ("Network=ns:/run/x", "Network=: ns cannot be joined by path; write container:NAME"),
+        ("Network=a,b", "Network=: 'a,b' names several networks; give each a line"),
+        ("Network=db.container", "Network=: there is no valid db.container beside this definition"),
+        ("Network=db.network", "Network=: there is no valid db.network beside this definition"),
+        ("Network=container:web", "Network=: web is this container itself"),
+        ("Network=host:ip=1.2.3.4", "Network=: 'host:ip=1.2.3.4': host has no options"),
+        ("Network=shop:ip=fd00::1", "Network=: 'fd00::1' is not an IPv4 address"),
+        ("Network=shop:driver=x", "Network=: 'driver=x' is no option of a network"),
+        ("IP=10.0.0.1/24", "IP=: '10.0.0.1/24' is not an IPv4 address"),
+        ("IP6=10.0.0.1", "IP6=: '10.0.0.1' is not an IPv6 address"),
+        ("NetworkAlias=a b", "NetworkAlias=: 'a b' is no name for a network"),
+        ("AddHost=db", "AddHost=: 'db' is no line for /etc/hosts; write NAME:ADDRESS"),
+        ("DNS=dns.example", "DNS=: 'dns.example' is not a name server"),
+        ("DNSOption=a b", "DNSOption=: 'a b' is no resolver option"),
+        ("DNSSearch=a_b.-c", "DNSSearch=: 'a_b.-c' is not a name of a host"),
+        ("PublishPort=80:80:80:80", "PublishPort=: '80:80:80:80' is not a port to publish"),
+        ("PublishPort=1-2:3", "PublishPort=: '1-2:3' has 2 ports of the host for 1 of the container"),
+        ("PublishPort=80:80 80:81", "PublishPort=: line 3 publishes 80:80/tcp already"),
+        ("Secret=a,type=file", "Secret=: 'file' is not a type of secret"),
+        ("Secret=a b,target=a", "Secret=: line 3 puts a secret at /run/secrets/a already"),
+        ("HealthCmd=[1]", "HealthCmd=: '[1]' is not a list of words"),
+        ("Notify=maybe", "Notify=: 'maybe' is neither a boolean nor healthy"),
         ("LogDriver=k8s-file", "LogDriver=: 'k8s-file' is not a log driver"),
         ("Pull=sometimes", "Pull=: 'sometimes' is not a pull policy"),
         ("Rootfs=x", "Rootfs=: the directory 'x' is not absolute"),
         ("Rootfs=/x:O", "Rootfs=: the option 'O' is not supported yet"),
         ("ReadOnly=true # yes", "ReadOnly=: 'true # yes' is not a boolean"),
-        ("ServiceName=x", "ServiceName=: the unit is always ctr@NAME.service"),
+        ("ServiceName=x", "ServiceName=: a container's unit is always ctr@NAME.service"),
         ("Volume=a:/", "Volume=: the target '/' is the container's root"),
     ],
 )
 def test_a_bad_value_is_named_with_file_line_and_key(line: str, message: str) -> None:
     """Every refusal begins with where it is."""
     found = problems(f"{BASE}{line}\n")
-    assert any(problem.startswith(f"{PATH}:4: {message}") for problem in found), found
+    assert any(problem.startswith(f"{PATH}:3: {message}") for problem in found), found
 
 
 def test_five_mistakes_are_five_messages() -> None:
     """All mistakes of a file are reported in one go, in file order."""
-    found = problems("[Container]\nImage=x\nUser=a b\nMemory=lots\nPublishPort=80:80\nImagee=y\nnonsense\n")
+    found = problems("[Container]\nImage=x\nUser=a b\nMemory=lots\nPublishPort=80:x\nImagee=y\nnonsense\n")
     assert [problem.split(": ")[0] for problem in found] == [f"{PATH}:{line}" for line in (3, 4, 5, 6, 7)]
 
 
 def test_two_mounts_at_one_place_are_refused() -> None:
     """Whichever keys they come from, and however the path is written."""
     found = problems(BASE + "Volume=a:/data\nTmpfs=/data/\nMount=type=tmpfs,dst=/x/../data\n")
-    assert [problem.split(": ")[0] for problem in found] == [f"{PATH}:5", f"{PATH}:6"]
-    assert "line 4 mounts something at /data already" in found[0]
+    assert [problem.split(": ")[0] for problem in found] == [f"{PATH}:4", f"{PATH}:5"]
+    assert "line 3 mounts something at /data already" in found[0]
 
 
 def test_host_sysctls_of_the_network_are_refused_with_the_hosts_network() -> None:
@@ -196,12 +265,89 @@ def test_host_sysctls_of_the_network_are_refused_with_the_hosts_network() -> Non
     ]
 
 
-def test_without_network_there_is_a_warning() -> None:
-    """podman would give the container a bridge; here it gets only loopback, and the author is told."""
-    result = compile_file(PATH, "[Container]\nImage=x\n")
-    assert [str(warning) for warning in result.warnings] == [
-        f"{PATH}: no Network=: the container gets only loopback; write Network=host to share the host's network"
-    ]
+NAMES = Context(names={"db.container": "database", "shop.network": "storefront", "web.container": "web"})
+
+
+@pytest.mark.parametrize(
+    ("lines", "mode", "attachments", "container"),
+    [
+        ("Network=host\n", NetworkMode.HOST, (), ""),
+        ("Network=none\n", NetworkMode.NONE, (), ""),
+        ("Network=container:db\n", NetworkMode.CONTAINER, (), "db"),
+        ("Network=db.container\n", NetworkMode.CONTAINER, (), "database"),
+        ("Network=shop.network\n", NetworkMode.NETWORKS, (Attachment("storefront"),), ""),
+        ("Network=bridge\n", NetworkMode.NETWORKS, (Attachment("ctr"),), ""),
+        ("Network=podman:alias=a\n", NetworkMode.NETWORKS, (Attachment("ctr", ("a",)),), ""),
+        (
+            "Network=shop.network:ip=10.0.0.5,mac=92:D0:C6:0A:29:33,interface_name=in0\nNetwork=b\nNetworkAlias=x\n",
+            NetworkMode.NETWORKS,
+            (Attachment("storefront", ("x",), "10.0.0.5", "", "92:d0:c6:0a:29:33", "in0"), Attachment("b", ("x",))),
+            "",
+        ),
+        (
+            "Network=a:ip6=fd00:0::1\nIP=10.0.0.5\n",
+            NetworkMode.NETWORKS,
+            (Attachment("a", (), "10.0.0.5", "fd00::1"),),
+            "",
+        ),
+    ],
+)
+def test_networks(lines: str, mode: NetworkMode, attachments: tuple[Attachment, ...], container: str) -> None:
+    """Whose network it is; several lines are several networks, aliases are for all of them."""
+    result = compile_file(PATH, BASE + lines, NAMES)
+    assert result.problems == () and result.container is not None
+    found = result.container
+    assert (found.network, found.attachments, found.network_container) == (mode, attachments, container)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("Network=none\nNetwork=host\n", ":4: Network=: line 3 contradicts it: host excludes none; keep one"),
+        ("Network=a\nNetwork=container:b\n", ":4: Network=: line 3 contradicts it: container:b excludes a; keep"),
+        ("Network=a\nNetwork=a:ip=10.0.0.1\n", ":4: Network=: line 3 contradicts it: the network a is there twice"),
+        ("Network=bridge\nNetwork=ctr\n", ":4: Network=: line 3 contradicts it: the network ctr is there twice"),
+        ("Network=web.container\n", ":3: Network=: web is this container itself; name another one"),
+        ("Network=a\nNetwork=b\nIP=10.0.0.1\n", ":5: IP=: says not in which of the 2 networks"),
+        ("Network=a:ip=10.0.0.2\nIP=10.0.0.1\n", ":4: IP=: is an option of the network a too"),
+        ("Network=none\nIP6=fd00::1\n", ":4: IP6=: has no meaning with the network none"),
+        ("Network=host\nNetworkAlias=a\n", ":4: NetworkAlias=: has no meaning with the network host"),
+        ("Network=container:b\nDNS=1.1.1.1\n", ":4: DNS=: cannot be set with another container's network"),
+        ("Network=none\nDNSSearch=x\n", ":4: DNSSearch=: has no meaning without a network"),
+        ("Network=container:b\nAddHost=a:1.1.1.1\n", ":4: AddHost=: cannot be set with another container's network"),
+        ("DNS=none\nDNS=1.1.1.1\n", ":4: DNS=: none excludes every other name server"),
+        ("Network=container:b\nSysctl=net.a.b=1\n", ":4: Sysctl=: net.a.b belongs to the container whose network"),
+    ],
+)
+def test_what_the_network_excludes(lines: str, message: str) -> None:
+    """Lines that contradict each other are named, the later one with its line."""
+    (found,) = problems(BASE + lines, NAMES)
+    assert found.startswith(f"{PATH}{message}")
+
+
+@pytest.mark.parametrize("network", ["host", "none", "container:db"])
+def test_ports_without_a_network_of_its_own_are_a_warning(network: str) -> None:
+    """podman discards them with a warning too; the definition stays usable."""
+    result = compile_file(PATH, f"{BASE}Network={network}\nPublishPort=80:80\n")
+    assert result.container is not None and result.container.ports == ()
+    assert [(warning.line, warning.message[:13]) for warning in result.warnings] == [(4, "has no effect")]
+
+
+def test_no_health_check() -> None:
+    """``none`` takes the image's away too; nothing can wait for it then."""
+    container = compiled("HealthCmd=none\n")
+    assert (container.health, container.no_health) == (None, True)
+    assert len(problems(BASE + "HealthCmd=none\nNotify=healthy\n")) == 1
+    result = compile_file(PATH, BASE + "Notify=yes\n[Service]\nType=oneshot\n")
+    assert result.container is not None and result.container.notify is Notify.STARTED
+    assert [warning.key for warning in result.warnings] == ["Notify"]
+
+
+def test_a_secret_does_not_share_its_place() -> None:
+    """Not with a mount, however it is written; a variable of that name is another place."""
+    (found,) = problems(BASE + "Tmpfs=/run/secrets/a/\nSecret=a\n")
+    assert found.startswith(f"{PATH}:4: Secret=: something is mounted at /run/secrets/a already")
+    assert len(compiled("Secret=a a,type=env a,target=b\n").secrets) == 3
 
 
 @pytest.mark.parametrize(
@@ -222,7 +368,7 @@ def test_sections() -> None:
     """A missing [Container], an unknown section and one of another file kind are named; X- sections are free."""
     assert problems("[Unit]\n")[0] == f"{PATH}: has no [Container] section; add one with Image= or Rootfs="
     found = problems(BASE + "[Pod]\nPodName=x\n[Timer]\nOnBootSec=1\n[X-Mine]\nA=1\n")
-    assert [problem.split(": ")[0] for problem in found] == [f"{PATH}:4", f"{PATH}:6"]
+    assert [problem.split(": ")[0] for problem in found] == [f"{PATH}:3", f"{PATH}:5"]
 
 
 @given(st.binary(max_size=120))
@@ -232,7 +378,11 @@ def test_any_bytes_compile_without_an_exception(data: bytes) -> None:
     assert (result.container is None) == bool(result.problems)
 
 
-@given(st.lists(st.tuples(st.sampled_from([*EFFECTS, "Group", "Rootfs"]), st.text(max_size=12)), max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*EFFECTS, *PROBE_EFFECTS, "Group", "Rootfs"]), st.text(max_size=12)), max_size=6
+    )
+)
 def test_any_values_compile_without_an_exception(lines: list[tuple[str, str]]) -> None:
     """The same for known keys with any value."""
     result = compile_file(PATH, BASE + "".join(f"{key}={value}\n" for key, value in lines))

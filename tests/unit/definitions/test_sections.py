@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.definitions import section_keys
@@ -10,7 +12,9 @@ from supervisor.spec.container import Container, Entry
 
 PATH = "/etc/ctr/web.container"
 BASE = "[Container]\nImage=x\nNetwork=none\n"
-CONTEXT = Context(names={"db.container": "database", "web.container": "web"})
+CONTEXT = Context(
+    names={"db.container": "database", "web.container": "web", "shop.network": "shop", "data.volume": "data"}
+)
 
 
 def compiled(text: str, context: Context = CONTEXT) -> Compiled:
@@ -55,7 +59,8 @@ def test_a_definition_named_in_a_dependency_becomes_its_unit(key: str) -> None:
     [
         ("nope.container", "there is no valid nope.container beside this definition"),
         ("web.container", "web.container is this definition itself"),
-        ("a.pod", "a.pod: only .container files are supported yet"),
+        ("a.pod", "a.pod: such files are not supported yet"),
+        ("a.network", "there is no valid a.network beside this definition"),
     ],
 )
 @pytest.mark.parametrize("section", ["[Unit]\nAfter", "[Install]\nWantedBy"])
@@ -75,6 +80,67 @@ def test_the_name_podman_would_have_used_is_a_warning() -> None:
     ] or [warning.message for warning in result.warnings] == [
         "db.service is not a unit of ctr, ctr@database.service is; write db.container"
     ]
+
+
+@pytest.mark.parametrize("name", ["shop.network", "data.volume"])
+def test_networks_and_volumes_are_there_anyway(name: str) -> None:
+    """They become no unit: the name is left out with a warning, and nothing is left of a line that has no other."""
+    result = compiled(f"[Unit]\nAfter={name} db.container\nRequires={name}\nWants=a.service\n")
+    assert result.container is not None
+    assert result.container.unit.unit == (Entry("After", "ctr@database.service"), Entry("Wants", "a.service"))
+    assert [warning.line for warning in result.warnings] == [5, 6]
+
+
+def test_podmans_names_for_the_units_of_networks_are_a_warning() -> None:
+    """As for ``db.service``: the name passes through, but it is probably not what was meant."""
+    result = compiled("[Unit]\nAfter=shop-network.service data-volume.service other-network.service\n")
+    assert result.container is not None
+    assert result.container.unit.unit[0].value == "shop-network.service data-volume.service other-network.service"
+    assert [warning.message.split(" is not")[0] for warning in result.warnings] == [
+        "shop-network.service",
+        "data-volume.service",
+    ]
+
+
+def test_units_of_ctr_pass_through() -> None:
+    """``ctr-healthy@db.service`` is a unit like any other."""
+    unit = container("[Unit]\nAfter=ctr-healthy@db.service\nBindsTo=ctr-healthy@db.service\n").unit.unit
+    assert [entry.value for entry in unit] == ["ctr-healthy@db.service"] * 2
+
+
+def test_a_negative_size_is_a_clear_error() -> None:
+    """With file, line and key."""
+    assert [str(problem) for problem in compiled("[Service]\nMemoryMax=-1G\n").problems] == [
+        f"{PATH}:5: MemoryMax=: '-1G' is negative, and no size is; write bytes or a number with k, m or g, like 512m"
+    ]
+
+
+def test_a_percentage_is_the_same_limit() -> None:
+    """The later line counts, whichever of the two it is; podman's key beside it is still a contradiction."""
+    one = container("[Service]\nMemoryMax=1G\nMemoryMax=50%\n").scope_properties
+    assert [(p.name, p.signature, p.value) for p in one] == [("MemoryMaxScale", "u", str(2**31))]
+    other = container("[Service]\nMemoryMax=50%\nMemoryMax=1G\n").scope_properties
+    assert [(p.name, p.value) for p in other] == [("MemoryMax", str(1024**3))]
+    assert container("[Service]\nMemoryMax=50%\nMemoryMax=\n").scope_properties == ()
+    (problem,) = compiled("Memory=1g\n[Service]\nMemoryMax=50%\n").problems
+    assert "MemoryMax= in line 6 of [Service] sets the same" in problem.message
+
+
+def test_a_limit_that_this_hosts_systemd_lacks_is_refused() -> None:
+    """It would not ignore the line, as it does one of a unit file: it would refuse to make the scope."""
+    text = "[Service]\nMemoryZSwapMax=1G\n"
+    assert compiled(text, replace(CONTEXT, systemd=257)).problems == ()
+    (problem,) = compiled(text, replace(CONTEXT, systemd=252)).problems
+    assert problem.message == "needs systemd 253, and this host has 252; remove the line"
+
+
+def test_limits_for_devices_add_up() -> None:
+    """Several lines for several devices are one property; an empty one takes them back."""
+    lines = "IOReadBandwidthMax=/dev/a 1M\nIOReadBandwidthMax=/dev/b 2M\nIOReadBandwidthMax=/dev/a 3M\n"
+    (limit,) = container(f"[Service]\n{lines}").scope_properties
+    assert (limit.name, limit.signature) == ("IOReadBandwidthMax", "a(st)")
+    assert limit.value == "/dev/a 3000000\n/dev/b 2000000"
+    assert container(f"[Service]\n{lines}IOReadBandwidthMax=\n").scope_properties == ()
 
 
 def test_name_specifiers_are_a_warning() -> None:

@@ -13,6 +13,7 @@ from supervisor.errors import HostError, NotFoundError
 from supervisor.paths import Layout
 from supervisor.spec.container import Container, Entry, Mount, MountType, UnitSections
 from supervisor.spec.image import Image, ImageConfig, Layer
+from supervisor.spec.network import NetworkMode
 from supervisor.systemd.manager import Job, UnitStatus
 
 IMAGE = Image(
@@ -65,6 +66,20 @@ class Systemd:
         self.calls.append(f"reset-failed {unit}")
 
 
+class Neighbourhood:
+    """A host whose own network has taken *subnets* and listens on *ports*."""
+
+    def __init__(self, subnets: tuple[str, ...] = (), ports: frozenset[tuple[str, int]] = frozenset()) -> None:
+        self.subnets = subnets
+        self.ports = ports
+
+    def host_subnets(self, ours: Iterable[str]) -> tuple[str, ...]:
+        return self.subnets
+
+    def busy_ports(self) -> frozenset[tuple[str, int]]:
+        return self.ports
+
+
 class Refusing(Disk):
     """Refuses the effect number *at* (from 0) with *errno*; *fatal* instead kills the process there."""
 
@@ -98,9 +113,10 @@ class Place:
         for path in ("etc/ctr", "etc/systemd/system", "run"):
             (root / path).mkdir(parents=True)
         self.systemd = Systemd()
+        self.neighbourhood = Neighbourhood()
 
     def deployment(self, disk: Disk | None = None) -> Deployment:
-        return Deployment(self.layout, Store(), self.systemd, disk or Refusing())
+        return Deployment(self.layout, Store(), self.systemd, disk or Refusing(), self.neighbourhood)
 
     def container(self, name: str = "web", *, command: str = "one", **changes: object) -> Container:
         base: dict[str, object] = {
@@ -111,6 +127,7 @@ class Place:
                 service=(Entry("Environment", f"V={command}"),), install=(Entry("WantedBy", f"{command}.target"),)
             ),
             "mounts": (Mount(MountType.VOLUME, "/data", f"{name}-data"),),
+            "network": NetworkMode.NONE,
         }
         return Container(name=name, **{**base, **changes})  # type: ignore[arg-type]
 

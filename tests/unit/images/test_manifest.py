@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from supervisor.errors import UserError
 from supervisor.images import manifest
 from supervisor.images.manifest import Descriptor, Index, IndexEntry, Manifest
+from supervisor.spec.health import HealthCheck
 from supervisor.spec.image import ImageConfig
 
 A, B = ("sha256:" + c * 64 for c in "ab")
@@ -116,3 +117,25 @@ def test_any_bytes_are_understood_or_refused(data: bytes) -> None:
             parse(data, "web")
         except UserError as error:
             assert str(error).startswith("web")
+
+
+@pytest.mark.parametrize(
+    ("healthcheck", "expected"),
+    [
+        (None, None),
+        ({}, None),
+        ({"Test": []}, None),
+        ({"Test": ["NONE"]}, None),
+        ({"Test": ["CMD"]}, None),
+        ({"Test": ["CMD", "/probe", "-q"]}, HealthCheck(("/probe", "-q"))),
+        ({"Test": ["CMD-SHELL", "a | b"], "Interval": 0, "Retries": 0}, HealthCheck(("/bin/sh", "-c", "a | b"))),
+        (
+            {"Test": ["CMD", "x"], "Interval": 5 * 10**9, "Timeout": 10**9, "StartPeriod": 10**8, "Retries": 7},
+            HealthCheck(("x",), interval=5, timeout=1, start_period=0.1, retries=7),
+        ),
+    ],
+)
+def test_dockers_healthcheck(healthcheck: object, expected: HealthCheck | None) -> None:
+    """Durations in nanoseconds; 0 and absent are the defaults (moby, image specification v1.2)."""
+    data = encode({"architecture": "amd64", "config": {"Healthcheck": healthcheck}, "rootfs": {"diff_ids": [A]}})
+    assert manifest.parse_config(data, "web").config.health == expected

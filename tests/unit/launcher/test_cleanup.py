@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from supervisor.launcher import cleanup, programs
+from supervisor.launcher import plan as plans
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,45 @@ def test_exit_is_recorded_as_numbers(tmp_path: Path, status: str, number: int) -
     """$EXIT_STATUS, a number or a signal's name, becomes a number; the rest is systemd's own words."""
     path = tmp_path / "last-exit"
     environ = {"INVOCATION_ID": "ab", "SERVICE_RESULT": "signal", "EXIT_CODE": "killed", "EXIT_STATUS": status}
-    cleanup.record_exit(str(path), environ, 12.5)
+    cleanup.record_exit(str(path), environ, 12.5, {"oom": 1, "host_oom": 3})
     expected = {"invocation": "ab", "result": "signal", "code": "killed", "status": number, "time": 12.5}
+    expected |= {"oom": 1, "host_oom": 3}
     assert json.loads(path.read_text()) == expected
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "limits", "expected"),
+    [
+        ("signal", "KILL", "", True),
+        ("exit-code", "137", "", True),
+        ("exit-code", "1", "", False),
+        ("exit-code", "1", "property=t MemoryMax 5\n", True),
+        ("exit-code", "1", "property=u MemoryMaxScale 5\n", True),
+        ("success", "0", "property=t MemoryMax 5\n", False),
+        ("signal", "TERM", "", False),
+    ],
+)
+def test_lack_of_memory_is_asked_about_only_when_it_may_be_why(
+    result: str, status: str, limits: str, expected: bool
+) -> None:
+    """Cleanup lies in the way of every restart, and asking the journal costs more than all the rest of it."""
+    plan = plans.Plan(f"ctr-plan=1\nname=web\n{limits}")
+    assert cleanup.is_suspicious(plan, {"SERVICE_RESULT": result, "EXIT_STATUS": status}) is expected
+
+
+def test_the_hosts_count_is_remembered(tmp_path: Path) -> None:
+    """While it stays what it was at the last end, nobody was killed, and the journal need not be asked; a count of
+    another boot, or none, says nothing."""
+    path = tmp_path / "last-exit"
+    assert cleanup.host_count(str(path)) == -1
+    cleanup.record_exit(str(path), {}, time.time(), {})
+    assert cleanup.host_count(str(path)) == -1
+    for ooms in ({"oom": 1, "host_oom": 7}, {"host_oom": 7, "oom": 1}):
+        cleanup.record_exit(str(path), {}, time.time(), ooms)
+        assert cleanup.host_count(str(path)) == 7
+    os.utime(path, (1, 1))
+    assert cleanup.host_count(str(path)) == -1
 
 
 def test_remove_trees_follows_no_link(tmp_path: Path) -> None:

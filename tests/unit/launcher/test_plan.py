@@ -37,22 +37,3 @@ def test_missing_plan_is_not_found() -> None:
     """A container that was never deployed is said to be so."""
     with pytest.raises(NotFoundError, match="no such file; deploy"):
         plans.read("/nonexistent/plan")
-
-
-def test_scope_properties_have_bus_types() -> None:
-    """Each signature becomes the Python value that sd-bus marshalling takes; device lines are collected."""
-    lines = (
-        "t MemoryMax 18446744073709551615",
-        "a(ss) DeviceAllow /dev/null rwm",
-        "b MemoryZSwapWriteback false",
-        "ay AllowedCPUs 0300",
-        "a(ss) DeviceAllow char-pts rw",
-        "s DevicePolicy strict",
-    )
-    assert dict(plans.scope_properties(lines)) == {
-        "MemoryMax": ("t", 2**64 - 1),
-        "DeviceAllow": ("a(ss)", [("/dev/null", "rwm"), ("char-pts", "rw")]),
-        "MemoryZSwapWriteback": ("b", False),
-        "AllowedCPUs": ("ay", b"\x03\x00"),
-        "DevicePolicy": ("s", "strict"),
-    }

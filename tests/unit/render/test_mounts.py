@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from supervisor.errors import UserError
 from supervisor.paths import Layout
 from supervisor.render.mounts import OciMount, mounts, volume_directories
-from supervisor.spec.container import Mount, MountType, NetworkMode
+from supervisor.spec.container import Mount, MountType
+from supervisor.spec.network import NetworkMode
 from tests.unit.render.sample import FACTS, container
 
 
@@ -49,7 +50,7 @@ def test_options_are_completed_as_podman_does(
         Mount(MountType.BIND, "//", "/srv"),
         Mount(MountType.BIND, "/a/../..", "/srv"),
         Mount(MountType.BIND, "/x", "srv"),
-        Mount(MountType.BIND, "/x", "/srv", ("U",)),
+        Mount(MountType.BIND, "/x", "/srv", ("O",)),
         Mount(MountType.BIND, "/x", "/srv", ("size=1",)),
         Mount(MountType.TMPFS, "/x", "", ("bind",)),
     ],
@@ -82,13 +83,19 @@ def test_parents_come_before_children(targets: list[str]) -> None:
 
 
 def test_network_files() -> None:
-    """With the host's network its own files, read-only, if it has them; else ours, and no resolv.conf."""
+    """With the host's network its own files, read-only, if it has them; in networks those of the namespace, which the
+    container may change; without a network ours, and no resolv.conf."""
     host = by_target(network=NetworkMode.HOST)
     assert host["/etc/hosts"].source == "/etc/hosts" and "ro" in host["/etc/hosts"].options
     assert host["/etc/resolv.conf"].source == "/etc/resolv.conf"
     bare = dataclasses.replace(FACTS, existing=frozenset())
     assert "/etc/resolv.conf" not in by_target(bare, network=NetworkMode.HOST)
-    none = by_target()
+    joined = by_target(network=NetworkMode.CONTAINER, network_container="other")
+    for owner, targets in (("web", by_target()), ("other", joined)):
+        for path in ("/etc/hosts", "/etc/resolv.conf"):
+            mount = targets[path]
+            assert mount.source == f"/run/ctr/networks/{owner}/{path.removeprefix('/etc/')}" and "rw" in mount.options
+    none = by_target(network=NetworkMode.NONE)
     assert none["/etc/hosts"].source == "/var/lib/ctr/containers/web/current/hosts"
     assert "/etc/resolv.conf" not in none
 

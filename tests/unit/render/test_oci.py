@@ -13,8 +13,9 @@ from supervisor.paths import Layout
 from supervisor.render import oci
 from supervisor.render.capabilities import DEFAULT, NAMES, bounding_set, process_sets
 from supervisor.render.users import Accounts
-from supervisor.spec.container import Mount, MountType, NetworkMode, Runtime, Ulimit
+from supervisor.spec.container import Mount, MountType, Runtime, Ulimit
 from supervisor.spec.image import Image
+from supervisor.spec.network import NetworkMode
 from tests.unit.render.sample import FACTS, IMAGE, container
 
 ACCOUNTS = Accounts(IMAGE.passwd, IMAGE.group)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.errors import UserError
-from supervisor.launcher.plan import Plan, scope_properties
+from supervisor.launcher.plan import Plan
 from supervisor.paths import Layout
 from supervisor.render import dropins, plan, signals
 from supervisor.render.tree import TEMPLATE, tree
@@ -25,6 +25,7 @@ from supervisor.spec.container import (
     UnitSections,
 )
 from supervisor.spec.image import Layer
+from supervisor.systemd.scope import typed
 from tests.unit.render.sample import FACTS, IMAGE, container
 
 LAYERS = (Layer("erofs", "/img/1", "/img/1.tar"), Layer("directory", "/img/2"))
@@ -37,7 +38,7 @@ def parsed(**changes: Any) -> Plan:
 
 
 def lines(one: Container) -> list[str]:
-    return dropins.text(one, IMAGE).splitlines()
+    return dropins.text(one, IMAGE, FACTS, Layout()).splitlines()
 
 
 def test_the_launcher_reads_what_render_writes() -> None:
@@ -65,7 +66,7 @@ def test_the_launcher_reads_what_render_writes() -> None:
 
 def test_scope_properties_reach_systemd_typed() -> None:
     """Device policy, the default task limit, the stop settings, and what the definition set, which wins."""
-    found = dict(scope_properties(parsed(stop_timeout=1.5).properties))
+    found = dict(typed(parsed(stop_timeout=1.5).properties))
     assert found["DevicePolicy"] == ("s", "strict")
     allowed = found["DeviceAllow"][1]
     assert isinstance(allowed, list) and ("/dev/null", "rwm") in allowed and ("char-*", "m") in allowed
@@ -74,18 +75,26 @@ def test_scope_properties_reach_systemd_typed() -> None:
     assert found["TimeoutStopUSec"] == ("t", 1_500_000)
     mine = (
         ScopeProperty("TasksMax", "t", str(2**64 - 1)),
-        ScopeProperty("DeviceAllow", "a(ss)", "/dev/a rw\n/dev/b r"),
+        ScopeProperty("DeviceAllow", "a(ss)", "/dev/null rw\nchar-input r"),
     )
-    found = dict(scope_properties(parsed(scope_properties=mine, devices=("/dev/fuse:r",)).properties))
+    found = dict(typed(parsed(scope_properties=mine, devices=("/dev/fuse:r",)).properties))
     assert found["TasksMax"] == ("t", 2**64 - 1)
     allowed = found["DeviceAllow"][1]
     assert isinstance(allowed, list)
-    assert allowed[-3:] == [("/dev/char/10:229", "r"), ("/dev/a", "rw"), ("/dev/b", "r")]
+    assert allowed[-3:] == [("/dev/char/10:229", "r"), ("/dev/null", "rw"), ("char-input", "r")]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("DeviceAllow", "a(ss)"), ("IOReadBandwidthMax", "a(st)")])
+def test_a_limit_on_a_device_that_is_not_there_is_refused(name: str, kind: str) -> None:
+    """systemd would log it, and apply none."""
+    limit = ScopeProperty(name, kind, f"/dev/null 5\n/dev/nosuch {'5' if kind == 'a(st)' else 'r'}")
+    with pytest.raises(UserError, match="device /dev/nosuch: no such device node"):
+        parsed(scope_properties=(limit,))
 
 
 def test_privileged_has_no_device_policy() -> None:
     """It may open everything the host has."""
-    assert not {"DevicePolicy", "DeviceAllow"} & set(dict(scope_properties(parsed(privileged=True).properties)))
+    assert not {"DevicePolicy", "DeviceAllow"} & set(dict(typed(parsed(privileged=True).properties)))
 
 
 def test_an_image_without_layers_cannot_run() -> None:
@@ -104,6 +113,8 @@ def test_the_drop_in_carries_stop_settings_and_the_definitions_lines() -> None:
     assert found[found.index("[Unit]") + 1 : found.index("[Service]") - 1] == [
         "Description=Container web (nginx)",
         "SourcePath=/etc/ctr/web.container",
+        "Requires=ctr-netns@web.service",
+        "After=ctr-netns@web.service",
         'RequiresMountsFor="/srv/a b%%\\"\\\\"',
         "Description=50% of %i",
         "After=db.service",

@@ -52,7 +52,7 @@ def damaged(**changes: Any) -> str:
         (damaged(read_only=1), "Container.read_only: 1 is not a bool"),
         (damaged(shm_size=True), "Container.shm_size: True is not a int"),
         (damaged(colour="red"), "Container: unknown member 'colour'"),
-        (damaged(network="bridge"), "Container.network: 'bridge' is not one of none, host"),
+        (damaged(network="bridge"), "Container.network: 'bridge' is not one of networks, none, host, container"),
         (damaged(command="sh"), "Container.command: 'sh' is not a list"),
         (damaged(command=["sh", 1]), "Container.command[1]: 1 is not a str"),
         (damaged(labels=[["a", "b"], ["c"]]), "Container.labels[1]: has 1 members; 2 are needed"),

@@ -1,0 +1,128 @@
+"""A ``.volume`` file in, a `Volume` out. Pure. Whether a device exists is for the host to know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from supervisor.definitions import kinds, values
+from supervisor.definitions.findings import Findings
+from supervisor.definitions.kinds import VOLUME
+from supervisor.definitions.labels import labels
+from supervisor.definitions.lines import Lines
+from supervisor.definitions.unitfile import UnitFile
+from supervisor.errors import Problem, UserError
+from supervisor.spec.volume import Volume
+
+_HIGHEST_ID = 2**32 - 2
+_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """*volume* is None exactly when there are *problems*."""
+
+    volume: Volume | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def compile_unit(file: UnitFile) -> Compiled:
+    """Compile *file*. Never raises for bad input."""
+    findings = Findings(file.path)
+    findings.add(file.problems)
+    name = kinds.name_or_refuse(file, VOLUME, findings)
+    kinds.check_sections(file, VOLUME, findings)
+    kinds.check_no_unit(file, VOLUME, findings)
+    stem = VOLUME.stem(file.path)
+    Lines(file, "Quadlet", findings, stem=stem, unit=kinds.unit(VOLUME, stem))
+    lines = Lines(file, "Volume", findings, stem=stem, unit=kinds.unit(VOLUME, stem))
+    volume = _volume(file.path, name, lines, findings)
+    return Compiled(None if findings.problems else volume, findings.problems, findings.warnings)
+
+
+def _volume(path: str, name: str, lines: Lines, findings: Findings) -> Volume:
+    lines.one("Driver", driver)
+    kind, device, options = _source(lines, findings)
+    return Volume(
+        name=name,
+        source=path,
+        type=kind,
+        device=device,
+        options=options,
+        uid=_owner(lines, "User", "UID", findings),
+        gid=_owner(lines, "Group", "GID", findings),
+        copy=lines.get("Copy", values.boolean, True),
+        labels=labels(lines, "Label", findings),
+    )
+
+
+def driver(text: str) -> str:
+    """``local``, which is all there is."""
+    if text == "image":
+        raise UserError("volumes that are an image are not supported yet; copy what is needed into the volume")
+    if text != "local":
+        raise UserError(f"{values.short(text)} is not a volume driver; write local, with Type= and Device= for a mount")
+    return text
+
+
+def device(text: str) -> str:
+    """What is mounted: a path, 'server:/path', or the name of a file system without device."""
+    values.check_text(text, "the device")
+    if text.startswith("."):
+        raise UserError(f"{values.short(text)} is relative, and a mount has no directory of its own; begin it with '/'")
+    return values.path(text, "device") if text.startswith("/") else text
+
+
+def file_system(text: str) -> str:
+    """mount(8) ``-t``."""
+    if _TYPE.fullmatch(text):
+        return text
+    raise UserError(f"{values.short(text)} is not a type of file system; write one like nfs, tmpfs or ext4")
+
+
+def mount_options(text: str) -> str:
+    """mount(8) ``-o``: words joined by commas."""
+    values.check_text(text, "the options")
+    if re.search(r"\s", text) or "" in text.split(","):
+        raise UserError(f"{values.short(text)} is not a list of mount options; write words joined by commas alone")
+    return text
+
+
+def source(kind: str, what: str, options: str) -> tuple[str, str, str]:
+    """Type, device and options as mount(8) wants them. Raises `UserError` when there is nothing to mount."""
+    if not what and kind == "tmpfs":
+        what = "tmpfs"
+    if not what and (kind or options):
+        raise UserError("there is no device to mount; write one, or tmpfs as type")
+    if kind == "bind":  # podman's way to say what mount(8) calls an option
+        words = options.split(",") if options else []
+        return "none", what, ",".join(words if {"bind", "rbind"}.intersection(words) else ["bind", *words])
+    return kind, what, options
+
+
+def _source(lines: Lines, findings: Findings) -> tuple[str, str, str]:
+    kind = lines.get("Type", file_system, "")
+    what = lines.get("Device", device, "")
+    options = lines.get("Options", mount_options, "")
+    if lines.of("Device") and not what:
+        return kind, what, options
+    try:
+        return source(kind, what, options)
+    except UserError as error:
+        findings.refuse((*lines.of("Type"), *lines.of("Options"))[0], error)
+        return kind, what, options
+
+
+def _owner(lines: Lines, name: str, number: str, findings: Findings) -> int | None:
+    """User= and UID= (Group= and GID=) are one thing; both take a number."""
+    for at in lines.of(number) if lines.of(name) else ():
+        findings.refuse(at, f"{name}= in line {lines.of(name)[0].line} says the same; keep one of the two")
+    return lines.one(number if lines.of(number) else name, _id)
+
+
+def _id(text: str) -> int:
+    try:
+        return values.integer(text, 0, _HIGHEST_ID)
+    except UserError as error:
+        raise UserError(f"{values.short(text)} is not the number of an account; names differ between hosts") from error

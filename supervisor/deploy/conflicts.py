@@ -1,0 +1,58 @@
+"""What the definitions of one apply contradict: each other, or what is deployed already. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Protocol, TypeVar
+
+from supervisor.deploy.state import Deployed
+from supervisor.errors import Problem
+from supervisor.spec.container import Container
+
+
+class Defined(Protocol):
+    """A container, a network or a volume."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+
+T = TypeVar("T", bound=Defined)
+
+#: Whether what is deployed from this source is to go when it is not among what is wanted.
+Prune = Callable[[Defined], bool]
+
+
+def by_name(things: Iterable[T]) -> tuple[T, ...]:
+    return tuple(sorted(things, key=lambda thing: thing.name))
+
+
+def twice(kind: str, things: Iterable[Defined]) -> Iterator[Problem]:
+    """Names that two of *things*, sorted by name, have."""
+    for first, second in pairwise(things):
+        if first.name == second.name:
+            text = f"{kind} '{first.name}' is also defined in {first.source}; rename one of them"
+            yield Problem(second.source, 0, "", text)
+
+
+def taken(
+    kind: str, things: Iterable[Defined], present: Mapping[str, Defined], prune: Prune, *, replace: bool
+) -> Iterator[Problem]:
+    """Names that belong to another source. One that `apply` would prune may be taken over: its definition moved."""
+    for thing in things:
+        old = present.get(thing.name)
+        if old is None or (replace and (old.source == thing.source or prune(old))):
+            continue
+        text = f"{kind} '{thing.name}' is deployed from {old.source or 'the command line'} already"
+        verb = "rm" if kind == "container" else f"{kind} rm"
+        advice = f"remove it with 'ctrctl {verb} {thing.name}', or choose another name"
+        yield Problem(thing.source, 0, "", f"{text}; {advice}")
+
+
+def users(deployed: Iterable[Deployed], uses: Callable[[Container], Iterable[str]], name: str) -> str:
+    """The containers among *deployed* that use *name*, in words; empty when none does."""
+    found = [d.name for d in deployed if name in uses(d.container)]
+    return f"container{'s' if len(found) > 1 else ''} {', '.join(found)}" if found else ""

@@ -1,0 +1,121 @@
+"""Which networks, addresses and host ports the containers of one apply get. Writes nothing.
+
+Decided here, once, and recorded: what a container was given it keeps until it or its network is removed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+from supervisor.deploy.records import NetworkRecord
+from supervisor.deploy.state import Deployed
+from supervisor.errors import Problem, UserError
+from supervisor.network import addresses, document, ports
+from supervisor.render.tree import Networking
+from supervisor.spec.container import Container
+from supervisor.spec.image import ImageConfig
+from supervisor.spec.network import DEFAULT, Network, NetworkMode
+
+
+def complete(
+    wanted: Iterable[Network],
+    recorded: Mapping[str, NetworkRecord],
+    used: Iterable[str],
+    problems: list[Problem],
+) -> dict[str, NetworkRecord]:
+    """Records of the *wanted* networks by name. A definition that did not change keeps what was filled in.
+
+    *recorded*: those that stay. *used*: subnets on the host that are no network's of ours.
+    """
+    records: dict[str, NetworkRecord] = {}
+    busy = tuple(used)
+    for definition in wanted:
+        old = recorded.get(definition.name)
+        if old and old.definition == definition:
+            records[definition.name] = old
+            continue
+        others = {**recorded, **records}
+        others.pop(definition.name, None)
+        try:
+            open_ones = _with_subnets_of(definition, old)
+            network = addresses.complete(open_ones, tuple(other.network for other in others.values()), busy)
+            records[definition.name] = NetworkRecord(definition, network)
+        except UserError as error:
+            problems.append(Problem(definition.source, 0, "", str(error)))
+    return records
+
+
+def _with_subnets_of(definition: Network, old: NetworkRecord | None) -> Network:
+    """*definition* with the subnets that were chosen for it when it last left them open."""
+    same = old and not definition.subnets and not old.definition.subnets and old.definition.ipv6 == definition.ipv6
+    return dataclasses.replace(definition, subnets=old.network.subnets) if old and same else definition
+
+
+def needs_default(containers: Iterable[Container]) -> bool:
+    """Whether one of *containers* is in the default network."""
+    return any(DEFAULT in names(container) for container in containers)
+
+
+def names(container: Container) -> tuple[str, ...]:
+    """The networks that *container* is in."""
+    if container.network is not NetworkMode.NETWORKS:
+        return ()
+    return tuple(a.network for a in container.attachments) or (DEFAULT,)
+
+
+class Allotment:
+    """Hands out addresses and ports among the containers of one host."""
+
+    def __init__(
+        self, networks: Mapping[str, Network], staying: Iterable[Deployed], busy: Iterable[tuple[str, int]]
+    ) -> None:
+        """*staying*: the deployed containers, those that are deployed anew among them. *busy*: host ports that are
+        listened on, with their protocol."""
+        self._networks = networks
+        self._before = {deployed.name: deployed.record for deployed in staying}
+        self._taken: dict[str, dict[str, str]] = {name: {} for name in networks}
+        self._busy = set(busy)
+        for name, record in self._before.items():
+            for lease in record.leases:
+                self._taken.setdefault(lease.network, {}).update(dict.fromkeys(lease.addresses, name))
+            for port in record.ports:
+                self._busy |= {(port.protocol.value, port.host + n) for n in range(port.length)}
+
+    def networking(self, container: Container, image: ImageConfig, hostname: str) -> Networking:
+        """Raises `UserError`: no such network, an address that is taken, a subnet that is full."""
+        if container.network is not NetworkMode.NETWORKS:
+            return Networking()
+        before = self._before.get(container.name)
+        others = {
+            network: {address: owner for address, owner in held.items() if owner != container.name}
+            for network, held in self._taken.items()
+        }
+        leases = addresses.lease(container, self._networks, others, before.leases if before else ())
+        published = ports.resolve(container, image.exposed_ports, self._busy, before.ports if before else ())
+        for lease in leases:
+            self._taken[lease.network].update(dict.fromkeys(lease.addresses, container.name))
+        self._busy |= {(port.protocol.value, port.host + n) for port in published for n in range(port.length)}
+        text = document.text(container, hostname, self._networks, leases, published)
+        return Networking(leases, published, text)
+
+
+def check_shared(containers: Iterable[Container]) -> Iterator[Problem]:
+    """Those of *containers*, which are all that will be, whose network is that of one that has none to share."""
+    every = {c.name: c for c in containers}
+    for container in every.values():
+        if container.network is not NetworkMode.CONTAINER:
+            continue
+        other = every.get(container.network_container)
+        if other is None:
+            text = f"container '{container.network_container}', whose network it is to share, does not exist"
+        elif other.network is not NetworkMode.NETWORKS:
+            text = f"container '{other.name}' has no network of its own to share; give it one with Network="
+        else:
+            continue
+        yield Problem(container.source, 0, "", f"{container.name}: {text}")
+
+
+def sharers(containers: Iterable[Container], name: str) -> tuple[str, ...]:
+    """Names of those of *containers* that are in the network namespace of container *name* beside it."""
+    return tuple(c.name for c in containers if c.network is NetworkMode.CONTAINER and c.network_container == name)

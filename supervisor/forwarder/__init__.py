@@ -1,0 +1,1 @@
+"""The program that forwards a container's sd_notify(3) messages to systemd; resident only while messages come."""

@@ -1,0 +1,251 @@
+"""What volumes and bind mounts need before the runtime mounts them: the image's content, an owner, a checked way.
+
+Called in the stub, in the mount namespace of the container's root; imported only by a start that has such mounts. What
+other containers write into a volume is hostile: nothing here follows a symbolic link out of one. The work itself is
+done by cp(1) and chown(1), on a mount of the volume that the kernel follows no links on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+
+from supervisor.errors import HostError, UserError
+from supervisor.launcher import programs, rootfs
+from supervisor.systemd import notify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from supervisor.launcher.plan import Plan
+
+_SYS_OPENAT2 = 437
+_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _IN_ROOT = 0x02, 0x04, 0x08, 0x10
+_REMOUNT, _NOSYMFOLLOW, _BIND, _REC = 32, 256, 4096, 16384
+_DETACH = 2
+
+#: While a long copy goes on, systemd is asked every 10 s for another minute (sd_notify(3), EXTEND_TIMEOUT_USEC), for an
+#: hour at most: one that hangs has to end.
+_ASK_SECONDS = 10.0
+_ASKS = 360
+_EXTENSION = "EXTEND_TIMEOUT_USEC=60000000"
+
+
+def make_directories(directories: tuple[str, ...]) -> None:
+    """Make the volumes that are not there yet. Raises `UserError` for one whose place is taken by something else."""
+    for directory in directories:
+        # A setuid program in a volume must be out of reach of the host's users.
+        os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
+        try:
+            os.makedirs(directory, 0o755, exist_ok=True)
+        except FileExistsError as error:
+            what = f"volume {os.path.basename(directory)}: {directory}"
+            raise UserError(f"{what} is not a directory; remove it, or use another volume") from error
+
+
+def prepare(plan: Plan, places: str) -> None:
+    """Everything between mounting the root and executing the runtime. *places*: the container's runtime directory.
+
+    Raises `UserError` for a mount that cannot be, `HostError` when cp or chown fails, OSError.
+    """
+    for directory, marker, target, owner in plan.copy_ups:
+        _copy_up(directory, marker, target, owner, plan.rootfs, places)
+    for directory, path, place in plan.subpaths:
+        _mount_subpath(directory, path, place)
+    for source, target, over, rest in plan.mounts:
+        _check(source, target, over, rest, plan.rootfs)
+    for source, owner in plan.chowns:
+        _change_owner(source, owner, places)
+
+
+def wait_patiently(report: int, notify_socket: str) -> None:
+    """Return when *report* is readable; until then keep systemd from giving the start up."""
+    import select
+
+    for _ in range(_ASKS):
+        if select.select([report], (), (), _ASK_SECONDS)[0]:
+            return
+        if notify_socket:
+            notify.notify(notify_socket, _EXTENSION)
+
+
+def resolve(directory: str, path: str, how: int) -> int:
+    """An O_PATH descriptor of *path* below *directory*, found as *how* says (openat2(2)); -1 when nothing is there.
+
+    Raises OSError: ELOOP for a link that *how* forbids, ENOTDIR for a file in the way.
+    """
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    arguments = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_CLOEXEC, 0, how)
+    name = os.fsencode(path.lstrip("/") or ".")
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    try:
+        while True:
+            found = call(ctypes.c_long(_SYS_OPENAT2), root, name, ctypes.byref(arguments), ctypes.c_size_t(24))
+            number = ctypes.get_errno()
+            if found >= 0:
+                return int(found)
+            if number == errno.ENOENT:
+                return -1
+            if number != errno.EAGAIN:  # something was renamed on the way: try again
+                raise OSError(number, os.strerror(number), f"{directory}/{path}")
+    finally:
+        os.close(root)
+
+
+def _copy_up(directory: str, marker: str, target: str, owner: str, root: str, places: str) -> None:
+    """Fill the volume *directory* with what the image has at *target* (nothing, if that is empty) while it is empty.
+
+    As with docker, and with no more state than the volume itself: one that was emptied is filled again. *marker* has
+    content while a copy goes on, so a copy that was killed is made again, over what it left; what others wrote in the
+    meantime stays.
+    """
+    interrupted = os.path.lexists(marker)
+    if not interrupted and not _is_empty(directory):
+        return
+    found = resolve(root, target, _IN_ROOT | _NO_MAGICLINKS) if target else -1
+    if found >= 0 and not stat.S_ISDIR(os.fstat(found).st_mode):
+        raise UserError(f"mount {target}: the image has a file there; a volume needs a directory")
+    # Not for a volume that stays empty because the image's directory is: that would cost every start.
+    if interrupted or (found >= 0 and os.listdir(f"/proc/self/fd/{found}")):
+        _copy_locked(found, directory, marker, owner, places, f"copying the image's {target} ('nocopy' leaves it out)")
+    else:
+        if found >= 0:
+            status = os.fstat(found)
+            os.chown(directory, status.st_uid, status.st_gid)
+            os.chmod(directory, stat.S_IMODE(status.st_mode))
+        _give(directory, owner)
+    if found >= 0:
+        os.close(found)
+
+
+def _copy_locked(found: int, directory: str, marker: str, owner: str, places: str, doing: str) -> None:
+    """Copy the directory *found* into *directory*, or wait until another container has done so.
+
+    The lock is cp's too, which may outlive this process.
+    """
+    os.makedirs(os.path.dirname(marker), 0o700, exist_ok=True)
+    lock = _locked(marker)
+    if os.fstat(lock).st_size or _is_empty(directory):
+        os.write(lock, b"copying\n")
+        _flush(os.path.dirname(marker))
+        if found >= 0:
+            os.set_inheritable(found, True)
+            source = f"/proc/self/fd/{found}/."
+            _on(directory, places, ("cp", "--archive", "--remove-destination", "--", source), doing)
+        _give(directory, owner)
+        _flush(directory)
+    os.unlink(marker)
+    os.close(lock)
+
+
+def _give(path: str, owner: str) -> None:
+    """Give *path* itself to *owner*, UID:GID or nothing."""
+    if owner:
+        user, group = owner.split(":")
+        os.chown(path, int(user), int(group))
+
+
+def _is_empty(directory: str) -> bool:
+    """A new file system of the ext family is not quite."""
+    return os.listdir(directory) in ([], ["lost+found"])
+
+
+def _locked(path: str) -> int:
+    """The file *path*, made if missing, with an exclusive lock that programs we execute inherit."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(file, True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.stat(path), os.fstat(file)):
+                return file
+        except FileNotFoundError:
+            pass
+        os.close(file)  # whoever had it has removed it
+
+
+def _mount_subpath(directory: str, path: str, place: str) -> None:
+    """Mount *path* of the volume *directory* on *place*; a link in the volume leads nowhere else."""
+    volume = os.path.basename(directory)
+    try:
+        found = resolve(directory, path, _IN_ROOT | _NO_MAGICLINKS)
+    except OSError as error:
+        raise UserError(f"volume {volume}: subpath '{path}': {_reason(error)}") from error
+    if found < 0:
+        raise UserError(f"volume {volume}: subpath '{path}' does not exist in it; make it first")
+    _make_place(place, stat.S_ISDIR(os.fstat(found).st_mode))
+    rootfs.mount(f"/proc/self/fd/{found}", place, "", _BIND | _REC, "")
+    os.close(found)
+
+
+def _check(source: str, target: str, over: str, rest: str, root: str) -> None:
+    """Refuse a mount without a source, of a file on a directory or the other way round, or through a foreign link.
+
+    *source* is empty for what is no bind mount. *over* is the source of the mount that *target* lies in, *rest* the way
+    from there: the runtime would follow a link in it, to anywhere in the container, onto another mount say.
+    """
+    is_directory = True
+    if source:
+        try:
+            is_directory = stat.S_ISDIR(os.stat(source).st_mode)
+        except FileNotFoundError as error:
+            raise UserError(f"mount {target}: {source} does not exist on the host; make it first") from error
+    try:
+        found = resolve(over, rest, _BENEATH | _NO_SYMLINKS) if over else resolve(root, target, _IN_ROOT)
+    except OSError as error:
+        if over and error.errno == errno.ELOOP:
+            raise UserError(f"mount {target}: {over}/{rest}: has a symbolic link on the way; refused") from error
+        raise UserError(f"mount {target}: {_reason(error)} in the container") from error
+    if found < 0:
+        return
+    if stat.S_ISDIR(os.fstat(found).st_mode) != is_directory:
+        kinds = ("directory", "file") if is_directory else ("file", "directory")
+        what = f"{source or 'the source'} is a {kinds[0]}, {target} in the container a {kinds[1]}"
+        raise UserError(f"mount {target}: {what}; mount a file on a file, a directory on a directory")
+    os.close(found)
+
+
+def _change_owner(source: str, owner: str, places: str) -> None:
+    """Give *source* with all that is in it to *owner* (UID:GID); links themselves, not what they lead to."""
+    if os.path.isdir(source):
+        _on(source, places, ("chown", "-hR", "--", owner), f"giving it to {owner}")
+    else:
+        _give(source, owner)
+
+
+def _on(directory: str, places: str, command: tuple[str, ...], doing: str) -> None:
+    """Run *command* on *directory*, where whoever writes there at the same time cannot lead it out: it sees a mount
+    that follows no symbolic link (mount(8), nosymfollow)."""
+    place = f"{places}/volume"
+    _make_place(place, is_directory=True)
+    rootfs.mount(directory, place, "", _BIND, "")
+    rootfs.mount("none", place, "", _REMOUNT | _BIND | _NOSYMFOLLOW, "")
+    code = programs.run((*command, place))
+    ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
+    if code:
+        raise HostError(f"{directory}: {doing}: {command[0]} failed with exit status {code}; its message is above")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _make_place(path: str, is_directory: bool) -> None:
+    """Something to mount on."""
+    if is_directory:
+        os.makedirs(path, 0o700, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _flush(directory: str) -> None:
+    """Wait until the file system of *directory* is on disk (syncfs(2)): a marker must not go before what it is for."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    code = ctypes.CDLL(None, use_errno=True).syncfs(opened)
+    number = ctypes.get_errno()
+    os.close(opened)
+    if code < 0:
+        raise OSError(number, os.strerror(number), directory)

@@ -1,0 +1,198 @@
+"""Bring a container's network up, take it down, and put firewall rules back. Decides nothing.
+
+Whatever step of `up` it dies in, `down` finds what was done: ``document`` is written before anything is made of it,
+``netavark`` (the request) before netavark is asked, ``connected`` once it has done its work. `down` copes with
+everything missing, also with itself having been killed. Names and interfaces are changed under one lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from supervisor.errors import CtrError, HostError, NotFoundError
+from supervisor.network import names, namespace, netavark, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from supervisor.network.record import Record
+    from supervisor.paths import Layout
+
+
+def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
+    """Everything from the ports to the names. Raises `CtrError`; then `down` has to be called."""
+    wanted = record.read(f"{layout.container(name)}/current/{record.FILE}")
+    directory = layout.networking(name)
+    if os.path.lexists(directory):
+        down(name, layout)  # of a run whose own `down` was killed
+    os.makedirs(directory, 0o755)
+    _write(f"{directory}/document", wanted.text)
+    if wanted.ports or environ.get("LISTEN_FDS"):
+        from supervisor.network import reservation
+
+        # Of those that are about to be connected, too.
+        reservation.reserve(wanted, lambda: _records(layout, (n for n in _names(layout) if n != name)), environ)
+    _write_files(wanted, directory)
+    with _Lock(layout):
+        namespace.create(layout.namespace(name))
+        _write(f"{directory}/netavark", wanted.netavark)
+        netavark.setup(f"{directory}/netavark", layout.namespace(name))
+        _write(f"{directory}/connected", "")
+        names.update(layout, _connected(layout))
+
+
+def down(name: str, layout: Layout) -> None:
+    """Nothing is left of the network of *name*. Raises `HostError` with everything that could not be done."""
+    directory, path = layout.networking(name), layout.namespace(name)
+    if not os.path.lexists(directory) and not os.path.lexists(path):
+        return
+    problems: list[str] = []
+    with _Lock(layout):
+        # aardvark-dns 1.14 does not start while an address that it is to listen on is missing.
+        _unlink(f"{directory}/connected")
+        _try(problems, lambda: names.update(layout, _connected(layout)))
+        if os.path.lexists(f"{directory}/netavark"):
+            _try(problems, lambda: _disconnect(directory, path))
+        _try(problems, lambda: namespace.delete(path))
+        _try(problems, lambda: _remove(directory))
+    if problems:
+        raise HostError("; ".join(problems))
+
+
+def reload(layout: Layout) -> None:
+    """Connect every container that is up anew, in place: for when its firewall rules are gone. Raises `HostError`."""
+    problems: list[str] = []
+    for name in _names(layout):
+        with _Lock(layout):
+            request, path = f"{layout.networking(name)}/netavark", layout.namespace(name)
+            if os.path.lexists(request) and namespace.exists(path):
+                _try(problems, lambda: _reconnect(request, path), name)  # noqa: B023
+    with _Lock(layout):
+        _try(problems, lambda: names.update(layout, _connected(layout)))
+    if problems:
+        raise HostError("; ".join(problems))
+
+
+# steps
+
+
+def _reconnect(request: str, path: str) -> None:
+    """Rules that are missing already are no problem: what matters is that they are there in the end."""
+    try:
+        netavark.teardown(request, path)
+    except HostError as error:
+        first = str(error)
+        try:
+            netavark.setup(request, path)
+        except HostError as again:
+            raise HostError(f"{again} (before: {first})") from again
+    else:
+        netavark.setup(request, path)
+
+
+def _disconnect(directory: str, path: str) -> None:
+    """Undo netavark's work. It gives up early when part of that is missing, as after a setup that was killed half-way;
+    done completely once more, in a new namespace, it can be undone completely."""
+    request = f"{directory}/netavark"
+    try:
+        if not namespace.exists(path):
+            namespace.create(path)
+        netavark.teardown(request, path)
+        return
+    except HostError:
+        namespace.delete(path)
+    namespace.create(path)
+    problem = ""
+    try:
+        netavark.setup(request, path)
+    except HostError as error:
+        problem = str(error)  # most likely why `up` failed too, and said so
+    try:
+        netavark.teardown(request, path)
+    except HostError:
+        namespace.delete(path)
+        for _, interface in record.read(f"{directory}/document").bridges:
+            netavark.delete_bridge(interface)
+        if not problem:
+            raise
+
+
+def _write_files(wanted: Record, directory: str) -> None:
+    """What the container sees as /etc/hosts and /etc/resolv.conf."""
+    lines = wanted.resolver
+    if wanted.host_servers or wanted.host_search:
+        from supervisor.network import resolver
+
+        lines += tuple(resolver.host_lines(servers=wanted.host_servers, search=wanted.host_search))
+    _write(f"{directory}/hosts", "".join(f"{line}\n" for line in wanted.hosts), 0o644)
+    _write(f"{directory}/resolv.conf", "".join(f"{line}\n" for line in lines), 0o644)
+
+
+def _names(layout: Layout) -> list[str]:
+    try:
+        return sorted(os.listdir(os.path.dirname(layout.networking("any"))))
+    except FileNotFoundError:
+        return []
+
+
+def _records(layout: Layout, names: Iterable[str]) -> Iterator[Record]:
+    for name in names:
+        try:
+            yield record.read(f"{layout.networking(name)}/document")
+        except NotFoundError:
+            continue
+
+
+def _connected(layout: Layout) -> Iterator[Record]:
+    """Records of every container that netavark has connected."""
+    return _records(layout, (n for n in _names(layout) if os.path.lexists(f"{layout.networking(n)}/connected")))
+
+
+def _try(problems: list[str], step: Callable[[], None], name: str = "") -> None:
+    try:
+        step()
+    except (CtrError, OSError) as error:
+        problems.append(f"{name}: {error}" if name else str(error))
+
+
+def _write(path: str, text: str, mode: int = 0o600) -> None:
+    """A file that is there is whole."""
+    with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "w") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), mode)
+    os.rename(f"{path}.new", path)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _remove(directory: str) -> None:
+    """The document last: without it nobody would know that there is anything to remove."""
+    try:
+        entries = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for entry in sorted(entries, key=lambda e: e == "document"):
+        os.unlink(f"{directory}/{entry}")
+    os.rmdir(directory)
+
+
+class _Lock:
+    """One at a time: netavark decides by what it finds, and files of names are written as a whole."""
+
+    def __init__(self, layout: Layout) -> None:
+        # Not readable by others: whoever can open it can hold the lock.
+        os.makedirs(layout.runtime, 0o755, exist_ok=True)
+        self._fd = os.open(f"{layout.runtime}/network.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)

@@ -1,0 +1,1 @@
+"""Probes of running containers: the effects around `supervisor.health`, and the program that systemd starts."""

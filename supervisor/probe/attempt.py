@@ -1,0 +1,136 @@
+"""One probe from beginning to end: command, state machine, record, and what follows from it.
+
+The only place that does what `supervisor.health.machine` decides. Announces a change of health once, in the journal
+of ctr@NAME.service; everything else about a probe is in the record.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from supervisor.health import machine
+from supervisor.health.record import Result, State
+from supervisor.names import healthy_unit, service_unit
+from supervisor.probe import command
+from supervisor.probe.run import Run
+
+#: What is done to the container itself; the rest starts and stops ctr-healthy@NAME.service.
+TO_THE_CONTAINER = frozenset((machine.KILL, machine.RESTART, machine.STOP))
+ALL = TO_THE_CONTAINER | {machine.BECAME_HEALTHY, machine.BECAME_UNHEALTHY}
+
+_JOURNAL = "/run/systemd/journal/socket"
+_IDENTIFIER = "ctr-health"
+_NOTICE, _WARNING = 5, 4
+_SIGKILL = 9
+#: For journalctl MESSAGE_ID=…; made with journalctl --new-id128.
+_MESSAGE_IDS = {
+    machine.BECAME_HEALTHY: "dc13d1a85e25412a9630a38bfede0cdb",
+    machine.BECAME_UNHEALTHY: "d3abc5dc989c4333bec6637487dd082c",
+}
+
+
+class Attempt:
+    """What came of a probe: the health after it, the result (None when nothing could be asked of the container now),
+    and what the state machine wants done."""
+
+    __slots__ = ("actions", "result", "state")
+
+    def __init__(self, state: State, result: Result | None = None, actions: tuple[str, ...] = ()) -> None:
+        self.state = state
+        self.result = result
+        self.actions = actions
+
+
+def attempt(run: Run, actions: frozenset[str] = ALL) -> Attempt:
+    """Probe *run* once, and do those of *actions* that the state machine wants; the others are left to the caller.
+
+    Raises `HostError`, OSError when it was impossible, as when the container stops meanwhile.
+    """
+    lock = run.lock()
+    try:
+        state = run.state(time.monotonic())
+        if run.is_idle:
+            run.keep(state)
+            return Attempt(state)
+        result = command.execute(run, startup=machine.starts_up(run.plan, state))
+        if (not result.passed and run.is_frozen) or run.has_ended():
+            return Attempt(state)  # it says nothing about the container's health
+        new, wanted = machine.transition(run.plan, state, result, time.monotonic())
+        run.keep(new)
+    finally:
+        os.close(lock)
+    due = tuple(action for action in wanted if action in actions)
+    for action in wanted:
+        if action in due or action in _MESSAGE_IDS:
+            _announce(run, action, new, result)
+    if due:
+        _act(run.name, due)
+    return Attempt(new, result, wanted)
+
+
+def last_words(result: Result | None) -> str:
+    """How a probe ended, on one line."""
+    if result is None:
+        return "not probed"
+    text = " ".join(result.output.split())
+    if result.code < 0:
+        return text
+    return f"the last probe exited with {result.code}" + (f": {text}" if text else "")
+
+
+def _announce(run: Run, action: str, state: State, result: Result) -> None:
+    if action == machine.BECAME_HEALTHY:
+        text, priority = "healthy", _NOTICE
+    elif action == machine.BECAME_UNHEALTHY:
+        text, priority = f"unhealthy after {_failures(state.failures)}: {last_words(result)}", _WARNING
+    elif machine.starts_up(run.plan, state):
+        text, priority = f"startup probe failed too often, restarting: {last_words(result)}", _WARNING
+    else:
+        text, priority = f"unhealthy, so {action}", _WARNING
+    # In the native protocol, since OBJECT_SYSTEMD_UNIT= makes `journalctl -u ctr@NAME` show it (see logs.entry).
+    fields = {
+        "MESSAGE": text.replace("\n", " "),
+        "PRIORITY": str(priority),
+        "SYSLOG_IDENTIFIER": _IDENTIFIER,
+        "OBJECT_SYSTEMD_UNIT": service_unit(run.name),
+        "OBJECT_SYSTEMD_INVOCATION_ID": run.invocation,
+        "CTR_CONTAINER": run.name,
+        "CTR_HEALTH": state.status,
+    }
+    if action in _MESSAGE_IDS:
+        fields["MESSAGE_ID"] = _MESSAGE_IDS[action]
+    _send("".join(f"{key}={value}\n" for key, value in fields.items()).encode(errors="replace"))
+
+
+def _send(entry: bytes) -> None:
+    import _socket
+
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        sock.sendto(entry, _JOURNAL)
+    except OSError:
+        return  # without a journal there is nobody to tell
+    finally:
+        sock.close()
+
+
+def _failures(count: int) -> str:
+    return "1 failed probe" if count == 1 else f"{count} failed probes"
+
+
+def _act(name: str, actions: tuple[str, ...]) -> None:
+    """Queue the jobs; none is waited for, since they may end this very process."""
+    from supervisor.systemd.manager import Manager
+
+    with Manager.open() as manager:
+        for action in actions:
+            if action == machine.BECAME_HEALTHY:
+                manager.enqueue("start", healthy_unit(name))
+            elif action == machine.BECAME_UNHEALTHY:
+                manager.enqueue("stop", healthy_unit(name))
+            elif action == machine.KILL:
+                manager.kill(service_unit(name), "main", _SIGKILL)
+            else:
+                manager.enqueue(action, service_unit(name))
+

@@ -1,0 +1,120 @@
+"""One run of a container, as a probe finds it: its init, its scope, its runtime directory, its health so far.
+
+Knows where things are and reads and writes the record; executes nothing. Everything hangs on the directory the launcher
+made for this run: once it is gone, or is another's, nothing is written any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+
+from supervisor.errors import InternalError, UserError
+from supervisor.health import record
+from supervisor.health.plan import FILE, Plan, loads
+from supervisor.names import check_name, scope_unit, service_unit
+from supervisor.paths import Layout
+from supervisor.runtime import entry
+
+#: In the runtime directory of the run.
+RECORD, LOCK = "health", "health.lock"
+
+
+class Run:
+    """A run that is going on; a context manager."""
+
+    def __init__(self, name: str, layout: Layout) -> None:
+        """Raises `UserError` when container *name* does not run, `InternalError` when it has no health check."""
+        self.name = check_name(name)
+        self.layout = layout
+        # Resolved once: the numbers and the command have to be of one version, also while another is being deployed.
+        self.version = os.path.realpath(f"{layout.container(name)}/current")
+        self.plan = _plan(f"{self.version}/{FILE}")
+        self.places = layout.running(name)
+        try:
+            self.directory = os.open(self.places, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with open(f"{self.places}/pid", encoding="ascii") as file:
+                self.init = int(file.read())
+            self.handle = os.pidfd_open(self.init)
+            group = entry.control_group(self.init)
+            self.invocation = os.readlink(f"{layout.root}/run/systemd/units/invocation:{service_unit(name)}")
+        except (OSError, ValueError) as error:
+            raise _not_running(name) from error
+        scope, found, _ = f"{group}/".partition(f"/{scope_unit(name)}/")
+        if not found:
+            raise _not_running(name)
+        self.scope = f"{scope}/{scope_unit(name)}"
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.handle)
+        os.close(self.directory)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing can be asked of it: its program is not started yet, or it is frozen (``ctrctl pause``)."""
+        # Both runtimes keep this FIFO from `create` to `start`.
+        created = f"{self.layout.runtime_state(self.plan.runtime)}/{self.name}/exec.fifo"
+        return os.path.lexists(created) or self.is_frozen
+
+    @property
+    def is_frozen(self) -> bool:
+        try:
+            with open(f"{self.scope}/cgroup.freeze", encoding="ascii") as file:
+                return file.read(1) == "1"
+        except OSError:
+            return False
+
+    def has_ended(self, seconds: float = 0.0) -> bool:
+        """Whether its init has ended; waits up to *seconds* for that."""
+        poll = select.poll()
+        poll.register(self.handle, select.POLLIN)
+        return bool(poll.poll(max(0, seconds) * 1000))
+
+    def lock(self) -> int:
+        """Wait until no other probe of it is under way; close the descriptor to let the next one go."""
+        lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.directory)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
+
+    def state(self, now: float) -> record.State:
+        """Its health so far; *now*: seconds of the monotonic clock."""
+        try:
+            with open(os.open(RECORD, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory), encoding="ascii") as file:
+                state = record.loads(file.read())
+        except (FileNotFoundError, InternalError):
+            return record.begin(self.invocation, now)
+        return state if state.invocation == self.invocation else record.begin(self.invocation, now)
+
+    def keep(self, state: record.State) -> None:
+        """Replace the record. Raises OSError when the run is over and its directory removed."""
+        new = os.open(
+            f"{RECORD}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self.directory
+        )
+        with open(new, "w", encoding="ascii") as file:
+            file.write(record.dumps(state))
+        os.rename(f"{RECORD}.new", RECORD, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+
+
+def read(name: str, layout: Layout) -> record.State | None:
+    """The record of container *name*'s present run; None when there is none, or it is not for us to read."""
+    try:
+        with open(f"{layout.running(name)}/{RECORD}", encoding="ascii") as file:
+            return record.loads(file.read())
+    except (OSError, InternalError):
+        return None
+
+
+def _plan(path: str) -> Plan:
+    try:
+        with open(path, encoding="ascii") as file:
+            return loads(file.read())
+    except FileNotFoundError as error:
+        raise UserError("has no health check; set HealthCmd=") from error
+
+
+def _not_running(name: str) -> UserError:
+    return UserError(f"is not running; start it with 'ctrctl start {name}'")

@@ -1,0 +1,121 @@
+"""What deploy writes for health and readiness: the plan of a probe, its command, the timer's interval, and the lines by
+which ctr@NAME.service takes its companions along. Pure.
+
+A container that is told of nothing here pays nothing. The companions' templates are in ``units/``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from supervisor.errors import UserError
+from supervisor.health import plan
+from supervisor.names import healthy_unit
+from supervisor.paths import Layout
+from supervisor.render import oci
+from supervisor.render.facts import HostFacts
+from supervisor.render.files import File
+from supervisor.spec.container import Container
+from supervisor.spec.health import HealthCheck, Notify, StartupProbe
+from supervisor.spec.image import Image
+
+#: The most a probe may be late, so that the host wakes once for many timers (AccuracySec= in systemd.timer(5)).
+_LATE_SECONDS = 1.0
+_LATE_PART = 0.1
+
+
+def check(container: Container, image: Image | None) -> HealthCheck | None:
+    """The container's health check: its own, else the image's, unless it wants none."""
+    if container.no_health:
+        return None
+    return container.health or (image.config.health if image else None)
+
+
+def files(container: Container, image: Image | None, facts: HostFacts, configuration: str) -> tuple[File, ...]:
+    """Files of the version directory. *configuration*: the text of config.json, whose process the probe's differs from
+    by its command only. Raises `UserError` for a combination that cannot work."""
+    found = check(container, image)
+    _check(container, found)
+    if found is None:
+        return ()
+    process = json.loads(configuration)["process"] | {"terminal": False}
+    written = [
+        File(plan.FILE, plan.dumps(_plan(found, oci.runtime(container, facts).value)), 0o600),
+        File(plan.PROCESS, _document(process, found.command), 0o600),
+    ]
+    if found.startup:
+        written.append(File(plan.STARTUP_PROCESS, _document(process, found.startup.command), 0o600))
+    return tuple(written)
+
+
+def units(container: Container, image: Image | None, layout: Layout) -> tuple[File, ...]:
+    """The timer's drop-in. It is there for every container with a health check, so it also tells who has one."""
+    found = check(container, image)
+    if found is None:
+        return ()
+    lines = [f"# Written by ctrctl with the health check of container {container.name}.", "[Timer]"]
+    if _repeats(found):
+        late = min(_LATE_SECONDS, found.interval * _LATE_PART)
+        lines += [f"{key}={_span(found.interval)}" for key in ("OnActiveSec", "OnUnitInactiveSec")]
+        lines.append(f"AccuracySec={_span(late)}")
+    directory = f"{layout.units}/ctr-health@{container.name}.timer.d"
+    return (File(f"{directory}/50-ctr.conf", "\n".join(lines) + "\n"),)
+
+
+def service_lines(container: Container, image: Image | None) -> list[str]:
+    """[Unit] lines of ctr@NAME.service."""
+    name = container.name
+    lines = []
+    if container.notify is Notify.CONTAINER:
+        lines += [f"{key}=ctr-notify@{name}.socket" for key in ("Requires", "After")]
+    found = check(container, image)
+    if found and not container.oneshot and _repeats(found):
+        lines.append(f"Wants={healthy_unit(name)} ctr-health@{name}.timer")
+    return lines
+
+
+def _check(container: Container, found: HealthCheck | None) -> None:
+    if container.notify is Notify.HEALTHY and found is None:
+        raise UserError("Notify=healthy: there is no health check to wait for; set HealthCmd=")
+    if container.notify is not Notify.STARTED and container.oneshot:
+        raise UserError("Notify=: a container that runs to completion has started when it has ended; remove it")
+    for command in (found.command, found.startup.command if found.startup else ("x",)) if found else ():
+        if not command or any("\0" in word for word in command):
+            raise UserError(f"health check {command!r}: not a command; write one without NUL characters")
+
+
+def _plan(found: HealthCheck, runtime: str) -> plan.Plan:
+    return plan.Plan(
+        interval=found.interval if _repeats(found) else 0.0,
+        timeout=_limit(found.timeout),
+        retries=found.retries,
+        start_period=found.start_period,
+        start_interval=found.start_interval,
+        action=found.action.value,
+        log_count=found.log_count,
+        log_size=found.log_size,
+        runtime=runtime,
+        startup=_startup(found.startup) if found.startup else None,
+    )
+
+
+def _startup(probe: StartupProbe) -> plan.Startup:
+    return plan.Startup(probe.interval, _limit(probe.timeout), probe.retries, probe.successes)
+
+
+def _repeats(found: HealthCheck) -> bool:
+    return 0 < found.interval < math.inf
+
+
+def _limit(timeout: float) -> float:
+    return 0.0 if math.isinf(timeout) else timeout
+
+
+def _document(process: dict[str, object], command: tuple[str, ...]) -> str:
+    return json.dumps(process | {"args": list(command)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _span(seconds: float) -> str:
+    """systemd.time(7)."""
+    return f"{max(1, round(seconds * 1e6))}us"

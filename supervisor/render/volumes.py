@@ -1,0 +1,150 @@
+"""Volumes: the mount unit of one that is a file system, and what the launcher does about a container's mounts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from supervisor.errors import UserError
+from supervisor.paths import Layout
+from supervisor.render import mounts
+from supervisor.render.facts import HostFacts
+from supervisor.render.files import File
+from supervisor.render.lines import one_line, specifiers_escaped
+from supervisor.render.mounts import OciMount
+from supervisor.render.users import User
+from supervisor.spec.container import Container, Mount, MountType
+from supervisor.spec.volume import Volume
+
+#: Keys of the plan whose values are texts separated by tabs; `plan_lines` says which.
+COLUMNS = ("copy-up", "subpath", "mount", "chown")
+
+#: systemd.unit(5): a unit's name has at most 255 characters.
+_UNIT_NAME_MAX = 255
+
+#: Directories that no option of a mount gives away: containers/common pkg/chown, DangerousHostPath.
+_KEPT = frozenset(
+    [
+        *("", "/bin", "/boot", "/dev", "/etc", "/etc/passwd", "/etc/pki", "/home", "/lib", "/lib64", "/media", "/opt"),
+        *("/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/log"),
+    ]
+)
+
+
+def units(volume: Volume, layout: Layout) -> tuple[File, ...]:
+    """The mount unit of *volume* (systemd.mount(5)); none for a plain directory. Raises `UserError`."""
+    if not volume.type and not volume.device:
+        if volume.options:
+            raise UserError(f"volume {volume.name}: Options= without Type= or Device=; say what is mounted")
+        return ()
+    where = f"{layout.volumes}/{volume.name}"
+    unit = mount_unit(where)
+    if len(unit) > _UNIT_NAME_MAX:
+        raise UserError(f"volume {volume.name}: its mount unit's name is longer than systemd allows; shorten it")
+    lines = [
+        f"# Written by ctrctl from {one_line(volume.source or 'the command line', 'source')}",
+        "[Unit]",
+        f"Description=Volume {volume.name}",
+        "",
+        "[Mount]",
+        f"What={_rest_of_line(volume.device or volume.type, 'Device=')}",
+        f"Where={specifiers_escaped(where)}",
+        *_setting("Type", volume.type or _implied_type(volume.options)),
+        *_setting("Options", volume.options),
+        # Of what is made on the way; a setuid program in a volume must be out of reach of the host's users.
+        "DirectoryMode=0700",
+    ]
+    return (File(f"{layout.units}/{unit}", "\n".join(lines) + "\n"),)
+
+
+def mount_unit(path: str) -> str:
+    """The name of the unit that mounts *path*, absolute (systemd-escape(1) --path --suffix=mount)."""
+    text = path.strip("/")
+    return "".join(_escaped(character, at) for at, character in enumerate(text)) + ".mount"
+
+
+def plan_lines(
+    container: Container, known: Mapping[str, Volume], user: User, facts: HostFacts, layout: Layout
+) -> Iterator[tuple[str, str]]:
+    """The plan's lines about mounts; `supervisor.launcher.volumes` acts on them. *known*: volumes that somebody
+    defined.
+
+    volume=DIRECTORY                           is made if missing
+    copy-up=DIRECTORY MARKER TARGET UID:GID    an empty one gets the image's content of TARGET, then that owner
+    subpath=DIRECTORY PATH PLACE               PLACE is where the runtime finds PATH of the volume
+    mount=SOURCE TARGET OVER REST              exists and fits; no link on the way REST from OVER to a nested TARGET
+    chown=SOURCE UID:GID                       is given to the container's user
+    """
+    for directory in mounts.volume_directories(container, layout):
+        yield "volume", one_line(directory, "volume")
+    for mount, source in mounts.sources(container, layout):
+        if mount.type is MountType.VOLUME:
+            yield from _volume(mount, source, known.get(mount.source), layout)
+    for found in _checked(container, mounts.mounts(container, facts, layout), layout):
+        yield "mount", _columns(*found)
+    for mount, source in mounts.sources(container, layout):
+        if "U" in mount.options and mount.type is not MountType.TMPFS:
+            if source.rstrip("/") in _KEPT:
+                raise UserError(f"mount {mount.target}: option U would give away {source}, a directory of the system")
+            yield "chown", _columns(source, f"{user.uid}:{user.gid}")
+
+
+def _volume(mount: Mount, source: str, volume: Volume | None, layout: Layout) -> Iterator[tuple[str, str]]:
+    directory = f"{layout.volumes}/{mount.source}"
+    if path := mounts.subpath(mount):
+        if path.startswith("/") or ".." in path.split("/"):
+            raise UserError(f"mount {mount.target}: subpath '{path}' does not lie in the volume; write logs/web, say")
+        yield "subpath", _columns(directory, path, source)
+        return
+    copies = "nocopy" not in mount.options and ("copy" in mount.options or volume is None or volume.copy)
+    owner = _owner(volume) if volume else ""
+    if copies or owner:
+        marker = f"{layout.volume_records}/{mount.source}.copying"
+        yield "copy-up", _columns(directory, marker, mount.target if copies else "", owner)
+
+
+def _owner(volume: Volume) -> str:
+    """For chown(2), where -1 leaves it as it is."""
+    if volume.uid is None and volume.gid is None:
+        return ""
+    return f"{-1 if volume.uid is None else volume.uid}:{-1 if volume.gid is None else volume.gid}"
+
+
+def _checked(container: Container, made: tuple[OciMount, ...], layout: Layout) -> Iterator[tuple[str, ...]]:
+    """Source, target, and where it lies in another bind mount, that one's source and the rest of the way."""
+    own = {source: mount for mount, source in mounts.sources(container, layout) if mount.type is not MountType.TMPFS}
+    for one in made:
+        above = [m for m in made if one.destination.startswith(f"{m.destination}/")]
+        over = max(above, key=lambda m: len(m.destination), default=None)
+        nested = over is not None and over.source in own
+        source = one.source if one.source in own else ""
+        # Ours (/etc/hosts …) may lie in a volume on /etc, where links are usual; the runtime keeps to the root.
+        if source or (nested and one.type != "bind"):
+            way = (over.source, one.destination.removeprefix(f"{over.destination}/")) if over and nested else ()
+            yield (source, one.destination, *way)
+
+
+def _columns(*texts: str) -> str:
+    return "\t".join(one_line(text, "mount") for text in texts).rstrip("\t")
+
+
+def _implied_type(options: str) -> str:
+    """mount(8) takes a bind mount for what it is without a type; a mount unit needs one that is no file system's."""
+    return "none" if {"bind", "rbind"} & set(options.split(",")) else ""
+
+
+def _setting(key: str, value: str) -> list[str]:
+    return [f"{key}={_rest_of_line(value, f'{key}=')}"] if value else []
+
+
+def _rest_of_line(value: str, what: str) -> str:
+    """*value* as a setting that is no list of words: without quotes, and a final backslash would join the next line."""
+    if value.endswith("\\") or value != value.strip():
+        raise UserError(f"{what} '{value}': ends in a backslash or a space; correct it")
+    return specifiers_escaped(one_line(value, what))
+
+
+def _escaped(character: str, at: int) -> str:
+    if character == "/":
+        return "-"
+    plain = character.isascii() and (character.isalnum() or character in ":_" or (character == "." and at))
+    return character if plain else "".join(f"\\x{byte:02x}" for byte in character.encode())

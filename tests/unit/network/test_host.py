@@ -1,0 +1,96 @@
+"""What is read of the host: routes, listening sockets and who has them, resolv.conf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from supervisor.network import holders, resolver, routes
+from supervisor.network.record import Port
+
+ROUTE = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
+ctr0\t00005A0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+*\t0000A8C0\t00000000\t0201\t0\t0\t0\t0000FFFF\t0\t0\t0
+"""
+ROUTE6 = """\
+00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo
+fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+fd000000000000010000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+fd000000000000020000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     ctr0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0
+"""
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 501 1 0 100 0 0 10 0
+   1: 0100007F:0050 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 502 1 0 100 0 0 10 0
+"""
+TCP6 = """\
+  sl  local_address remote_address st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 503 1 0 100 0 0 10 0
+   1: 0000000000000000FFFF00000100007F:0BB8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 504 1 0 100 0 0 10 0
+"""
+UDP = """\
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  100: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 505 2 0 0
+"""
+
+
+def proc(tmp_path: Path) -> str:
+    """A /proc with these tables and one process, nginx, which has the socket 501."""
+    net = tmp_path / "net"
+    net.mkdir()
+    for name, text in (("route", ROUTE), ("ipv6_route", ROUTE6), ("tcp", TCP), ("tcp6", TCP6), ("udp", UDP)):
+        (net / name).write_text(text)
+    fds = tmp_path / "77/fd"
+    fds.mkdir(parents=True)
+    (fds / "3").symlink_to("socket:[501]")
+    (tmp_path / "77/comm").write_text("nginx\n")
+    (tmp_path / "77/cgroup").write_text("0::/system.slice/nginx.service\n")
+    return str(tmp_path)
+
+
+def test_subnets_of_the_host(tmp_path: Path) -> None:
+    """Connected and rejected ones; not the default route, half the Internet, our bridges, link-local or loopback."""
+    assert routes.host_subnets(("ctr0",), proc(tmp_path)) == ("192.0.2.0/24", "192.168.0.0/16", "fd00:0:0:1::/64")
+
+
+def test_busy_ports(tmp_path: Path) -> None:
+    """Listening TCP and every UDP socket; not connections."""
+    assert routes.busy_ports(proc(tmp_path)) == {("tcp", 8080), ("tcp", 443), ("tcp", 3000), ("udp", 53)}
+
+
+def test_addresses_of_listeners(tmp_path: Path) -> None:
+    """In the words of people: '' for all, IPv4 also where a socket is an IPv6 one."""
+    assert list(routes.listeners("tcp", proc(tmp_path))) == [
+        ("127.0.0.1", 8080, 501),
+        ("", 443, 503),
+        ("127.0.0.1", 3000, 504),
+    ]
+
+
+def test_who_has_a_port(tmp_path: Path) -> None:
+    """The unit, the program and its number; nobody for another address or port."""
+    root = proc(tmp_path)
+    assert holders.find(Port("tcp", "", "8080", "1"), 8080, (), root) == "nginx.service (nginx, pid 77)"
+    assert holders.find(Port("tcp", "127.0.0.1", "8080", "1"), 8080, (), root)
+    assert holders.find(Port("tcp", "127.0.0.2", "8080", "1"), 8080, (), root) == ""
+    assert holders.find(Port("udp", "", "8080", "1"), 8080, (), root) == ""
+    assert holders.find(Port("tcp", "", "443", "1"), 443, (), root) == "a process in another namespace"
+
+
+def test_resolver_of_the_host(tmp_path: Path) -> None:
+    """Servers on the loopback are of no use inside; behind systemd-resolved's stub are real ones."""
+    stub, real = tmp_path / "stub", tmp_path / "real"
+    stub.write_text("nameserver 127.0.0.53\nsearch example.org\n")
+    real.write_text("# resolved\nnameserver 192.0.2.53\nsearch example.org\n")
+    both = (str(stub), str(real))
+    assert resolver.host_lines(servers=True, search=True, paths=both) == [
+        "nameserver 192.0.2.53",
+        "search example.org",
+    ]
+    assert resolver.host_lines(servers=True, search=False, paths=(str(stub),)) == []
+    assert resolver.host_lines(servers=False, search=True, paths=(str(stub),)) == ["search example.org"]
+    assert resolver.host_lines(servers=True, search=True, paths=(str(tmp_path / "none"),)) == []

@@ -53,6 +53,8 @@ def taken(
 
 
 def users(deployed: Iterable[Deployed], uses: Callable[[Container], Iterable[str]], name: str) -> str:
-    """The containers among *deployed* that use *name*, in words; empty when none does."""
+    """Who of *deployed* uses *name*, in words: 'container web uses it'; empty when nobody does."""
     found = [d.name for d in deployed if name in uses(d.container)]
-    return f"container{'s' if len(found) > 1 else ''} {', '.join(found)}" if found else ""
+    if len(found) < 2:
+        return f"container {found[0]} uses it" if found else ""
+    return f"containers {', '.join(found)} use it"

@@ -219,7 +219,7 @@ class Deployment:
         with locked(self._layout), host_errors():
             self._resources.networks.read(name)
             if users := conflicts.users(state.read_all(self._layout), networking.names, name):
-                raise ConflictError(f"network {name}: {users} use it; remove them first")
+                raise ConflictError(f"network {name}: {users}; remove what uses it first")
             self._resources.networks.remove(name, Changes(self._disk))
 
     def create_volume(self, volume: Volume) -> Volume:
@@ -237,7 +237,7 @@ class Deployment:
         directory = f"{self._layout.volumes}/{check_name(name, 'volume name')}"
         with locked(self._layout), host_errors():
             if users := conflicts.users(state.read_all(self._layout), _volumes_of, name):
-                raise ConflictError(f"volume {name}: {users} use it; remove them first")
+                raise ConflictError(f"volume {name}: {users}; remove what uses it first")
             try:
                 record = self._resources.volumes.read(name)
             except NotFoundError:
@@ -257,10 +257,10 @@ class Deployment:
     def remove_ended(self, name: str) -> None:
         """Remove container *name* with its volumes if it was to be removed at its end, and has ended; else do nothing.
 
-        It may run again by now, be removed already, or be another one of the same name.
+        It may run again by now, be removed already, or be another one of the same name, which has not run yet.
         """
         try:
-            if self.get(name).remove:
+            if self.get(name).remove and self._disk.exists(f"{self._layout.container(name)}/last-exit"):
                 self.remove(name, volumes=True)
         except (NotFoundError, ConflictError):
             return

@@ -5,7 +5,6 @@ Decided here, once, and recorded: what a container was given it keeps until it o
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 from supervisor.deploy.records import NetworkRecord
@@ -36,20 +35,12 @@ def complete(
             records[definition.name] = old
             continue
         others = {**recorded, **records}
-        others.pop(definition.name, None)
         try:
-            open_ones = _with_subnets_of(definition, old)
-            network = addresses.complete(open_ones, tuple(other.network for other in others.values()), busy)
+            network = addresses.complete(definition, tuple(other.network for other in others.values()), busy)
             records[definition.name] = NetworkRecord(definition, network)
         except UserError as error:
             problems.append(Problem(definition.source, 0, "", str(error)))
     return records
-
-
-def _with_subnets_of(definition: Network, old: NetworkRecord | None) -> Network:
-    """*definition* with the subnets that were chosen for it when it last left them open."""
-    same = old and not definition.subnets and not old.definition.subnets and old.definition.ipv6 == definition.ipv6
-    return dataclasses.replace(definition, subnets=old.network.subnets) if old and same else definition
 
 
 def needs_default(containers: Iterable[Container]) -> bool:

@@ -110,7 +110,7 @@ class Resources:
         changed = tuple(n for n, record in decided.items() if n in known and known[n].network != record.network)
         for name in (*gone, *changed):
             if users := conflicts.users(others, networking.names, name):
-                text = f"network {name}: {users} use it as it is; remove them first"
+                text = f"network {name}: {users} as it is; remove what uses it first"
                 problems.append(Problem(known[name].definition.source, 0, "", text))
         rendered = {volume.name: rendering.units(volume, self._layout) for volume in wanted_volumes}
         volume_records = {

@@ -222,10 +222,21 @@ def _on(directory: str, places: str, command: tuple[str, ...], doing: str) -> No
     _make_place(place, is_directory=True)
     rootfs.mount(directory, place, "", _BIND, "")
     rootfs.mount("none", place, "", _REMOUNT | _BIND | _NOSYMFOLLOW, "")
-    code = programs.run((*command, place))
+    problem = _run((*command, place))
     ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
-    if code:
-        raise HostError(f"{directory}: {doing}: {command[0]} failed with exit status {code}; its message is above")
+    if problem:
+        raise HostError(f"{directory}: {doing}: {problem}")
+
+
+def _run(command: tuple[str, ...]) -> str:
+    """Run *command* and wait; '' or its first complaint. The journal would show those as the scope's, if at all."""
+    complaints = os.memfd_create("complaints")
+    to_stderr = [(os.POSIX_SPAWN_DUP2, complaints, 2)]
+    pid = os.posix_spawn(programs.find(command[0]), command, programs.ENVIRONMENT, file_actions=to_stderr)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    lines = os.pread(complaints, 1024, 0).decode(errors="replace").splitlines()
+    os.close(complaints)
+    return (lines[0] if lines else f"{command[0]}: exit status {code}") if code else ""
 
 
 def _reason(error: OSError) -> str:

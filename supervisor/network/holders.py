@@ -1,4 +1,4 @@
-"""Who has a port of the host: a container of ours, or a process and its unit. Imported only when one is wanted twice."""
+"""Who has a port of the host: a container of ours, or a process and its unit. Imported only where there is a clash."""
 
 from __future__ import annotations
 

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """``ctr-netns up NAME``, ``ctr-netns down NAME``, ``ctr-netns reload``; the exit status is 0 or 1."""
+    """``ctr-netns up NAME``, ``down NAME``, ``purge NAME`` (`down` for the last time), ``reload``; the exit status is
+    0 or 1."""
     verb, name = (*arguments, "", "")[:2]
     try:
         if verb == "up":
             runtime.up(check_name(name), Layout(), environ)
         elif verb == "down":
             runtime.down(check_name(name), Layout())
+        elif verb == "purge":
+            runtime.down(check_name(name), Layout(), final=True)
         elif verb == "reload":
             runtime.reload(Layout())
         else:
-            raise UserError(f"{verb}: no such verb; use up, down or reload")
+            raise UserError(f"{verb}: no such verb; use up, down, purge or reload")
     except (CtrError, OSError) as error:
         print(f"{name or verb}: {error}", file=sys.stderr)
         return 1

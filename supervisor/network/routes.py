@@ -70,7 +70,7 @@ def _ipv6_routes(proc: str) -> Iterator[tuple[str, IPv6Network]]:
 def _table(path: str, *, header: bool = True) -> Iterator[list[str]]:
     """The lines of a table as fields; none where the kernel lacks the protocol."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return

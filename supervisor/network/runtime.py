@@ -26,7 +26,7 @@ def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
     wanted = record.read(f"{layout.container(name)}/current/{record.FILE}")
     directory = layout.networking(name)
     if os.path.lexists(directory):
-        down(name, layout)  # of a run whose own `down` was killed
+        _give_up(name, layout)
     os.makedirs(directory, 0o755)
     _write(f"{directory}/document", wanted.text)
     if wanted.ports or environ.get("LISTEN_FDS"):
@@ -43,8 +43,12 @@ def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
         names.update(layout, _connected(layout))
 
 
-def down(name: str, layout: Layout) -> None:
-    """Nothing is left of the network of *name*. Raises `HostError` with everything that could not be done."""
+def down(name: str, layout: Layout, *, final: bool = False) -> None:
+    """Nothing is left of the network of *name*. Raises `HostError` with everything that could not be done.
+
+    What netavark could not undo keeps its record, to be tried again; *final*: the record goes too, for when netavark
+    knows nothing of such a network, and never will.
+    """
     directory, path = layout.networking(name), layout.namespace(name)
     if not os.path.lexists(directory) and not os.path.lexists(path):
         return
@@ -54,9 +58,12 @@ def down(name: str, layout: Layout) -> None:
         _unlink(f"{directory}/connected")
         _try(problems, lambda: names.update(layout, _connected(layout)))
         if os.path.lexists(f"{directory}/netavark"):
-            _try(problems, lambda: _disconnect(directory, path))
+            _try(problems, lambda: _disconnect(f"{directory}/netavark", path))
         _try(problems, lambda: namespace.delete(path))
-        _try(problems, lambda: _remove(directory))
+        if problems and final:
+            _try(problems, lambda: _delete_bridges(directory))
+        if final or not problems:
+            _try(problems, lambda: _remove(directory))
     if problems:
         raise HostError("; ".join(problems))
 
@@ -78,6 +85,11 @@ def reload(layout: Layout) -> None:
 # steps
 
 
+def _give_up(name: str, layout: Layout) -> None:
+    """Remove what a run left whose own `down` was killed. What stands in the way of the next one, that one will say."""
+    _try([], lambda: down(name, layout, final=True))
+
+
 def _reconnect(request: str, path: str) -> None:
     """Rules that are missing already are no problem: what matters is that they are there in the end."""
     try:
@@ -92,10 +104,9 @@ def _reconnect(request: str, path: str) -> None:
         netavark.setup(request, path)
 
 
-def _disconnect(directory: str, path: str) -> None:
+def _disconnect(request: str, path: str) -> None:
     """Undo netavark's work. It gives up early when part of that is missing, as after a setup that was killed half-way;
     done completely once more, in a new namespace, it can be undone completely."""
-    request = f"{directory}/netavark"
     try:
         if not namespace.exists(path):
             namespace.create(path)
@@ -104,19 +115,15 @@ def _disconnect(directory: str, path: str) -> None:
     except HostError:
         namespace.delete(path)
     namespace.create(path)
-    problem = ""
     try:
         netavark.setup(request, path)
-    except HostError as error:
-        problem = str(error)  # most likely why `up` failed too, and said so
-    try:
+    finally:
         netavark.teardown(request, path)
-    except HostError:
-        namespace.delete(path)
-        for _, interface in record.read(f"{directory}/document").bridges:
-            netavark.delete_bridge(interface)
-        if not problem:
-            raise
+
+
+def _delete_bridges(directory: str) -> None:
+    for _, interface in record.read(f"{directory}/document").bridges:
+        netavark.delete_bridge(interface)
 
 
 def _write_files(wanted: Record, directory: str) -> None:

@@ -23,7 +23,7 @@ _JOURNAL = "/run/systemd/journal/socket"
 _IDENTIFIER = "ctr-health"
 _NOTICE, _WARNING = 5, 4
 _SIGKILL = 9
-#: For journalctl MESSAGE_ID=…; made with journalctl --new-id128.
+#: For ``journalctl MESSAGE_ID=…``; random, as systemd-id128(1) makes them.
 _MESSAGE_IDS = {
     machine.BECAME_HEALTHY: "dc13d1a85e25412a9630a38bfede0cdb",
     machine.BECAME_UNHEALTHY: "d3abc5dc989c4333bec6637487dd082c",

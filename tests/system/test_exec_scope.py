@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def family(name: str) -> dict[str, int]:
     return wait_until(lambda: found if len(found := members(cgroup_of(scope(name)))) == len(MEMBERS) else None)
 
 
+@contextmanager
+def killed_at_the_end(program: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """*program*, which a failing test does not wait for."""
+    with program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
 def gone(pids: dict[str, int]) -> bool:
     """Whether no process of that number has that command any more."""
     return not any(command_of(pid) == command for command, pid in pids.items())
@@ -87,9 +98,8 @@ def test_all_that_exec_starts_is_in_the_scope_and_ends_with_it(start: Start, run
 def test_the_caller_hears_of_the_end(start: Start) -> None:
     """A foreground exec ends with 137 when the container is stopped under it."""
     name = start("heard")
-    with subprocess.Popen(
-        ("ctrctl", "exec", name, "sh", "-c", FAMILY), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
+    command = ("ctrctl", "exec", name, "sh", "-c", FAMILY)
+    with killed_at_the_end(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "started\n"
         pids = family(name)
@@ -115,7 +125,8 @@ def test_killing_ctrctl_leaves_its_process_to_the_container(start: Start) -> Non
     """SIGKILL to ``ctrctl exec``: what it started goes on in the scope, nothing of it stays in /run, and the end of the
     container is its end."""
     name = start("left")
-    with subprocess.Popen(("ctrctl", "exec", name, "sh", "-c", FAMILY), stdout=subprocess.PIPE, text=True) as program:
+    command = ("ctrctl", "exec", name, "sh", "-c", FAMILY)
+    with killed_at_the_end(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "started\n"
         pids = family(name)
@@ -137,7 +148,7 @@ def test_the_device_policy_holds_for_exec(start: Start) -> None:
 @pytest.mark.controllers
 def test_limits_count_what_exec_starts(busybox: str, tidy: Tidy) -> None:
     """What exec fills is the container's memory; its processes are among those that --pids-limit counts, so it starts
-    no more than are left, and then none at all."""
+    no more than are left."""
     name = tidy("limited")
     limits = ("--pids-limit", "20", "--memory", "64m")
     # An init that starts nothing itself, so that it does not come to lack a process.

@@ -248,7 +248,7 @@ def test_a_command_that_is_not_there_is_a_failure(define: Define, busybox: str) 
     define("db", definition(busybox, 'HealthCmd=["/nosuch"]', "HealthInterval=disable"))
     systemctl("start", service("db"))
     done = ctrctl("healthcheck", "run", "db", check=False)
-    assert (done.returncode, "nosuch" in done.stdout) == (1, True)
+    assert (done.returncode, "nosuch" in done.stdout) == (1, True), done.stderr
 
 
 def test_start_wait_says_why_not(define: Define, busybox: str) -> None:

@@ -186,19 +186,20 @@ def test_the_kernel_has_every_limit_and_update_changes_it(busybox: str, define: 
         [Container]
         Image={busybox}
         Network=none
+        AddCapability=CAP_MKNOD
         Exec=sh -c "{PATIENT}"
         [Service]
         MemoryMax=64M
         MemoryHigh=48M
         MemoryLow=8M
         MemorySwapMax=16M
-        CPUQuota=50%
+        CPUQuota=90%
         CPUQuotaPeriodSec=50ms
         CPUWeight=20
         AllowedCPUs=0
         TasksMax=12
-        IOReadBandwidthMax={disk} 1M
-        IOWriteIOPSMax={disk} 100
+        IOReadBandwidthMax={disk} 500M
+        IOWriteIOPSMax={disk} 9000
         """,
     )
     systemctl("start", unit)
@@ -207,11 +208,11 @@ def test_the_kernel_has_every_limit_and_update_changes_it(busybox: str, define: 
         "memory.high": str(48 * MIB),
         "memory.low": str(8 * MIB),
         "memory.swap.max": str(16 * MIB),
-        "cpu.max": "25000 50000",
+        "cpu.max": "45000 50000",
         "cpu.weight": "20",
         "cpuset.cpus": "0",
         "pids.max": "12",
-        "io.max": f"{os.major(number)}:{os.minor(number)} rbps=1000000 wbps=max riops=max wiops=100",
+        "io.max": f"{os.major(number)}:{os.minor(number)} rbps=500000000 wbps=max riops=max wiops=9000",
     }
     assert {file: limit("tight", file) for file in expected} == expected
     many = "for i in $(seq 20); do sleep 100 >/dev/null 2>&1 & done"
@@ -219,16 +220,17 @@ def test_the_kernel_has_every_limit_and_update_changes_it(busybox: str, define: 
     for pid in processes(cgroup_of(scope("tight"))):
         if command_of(pid) == "sleep 100":
             os.kill(pid, signal.SIGKILL)
-    node = f"mknod /disk b {os.major(number)} {os.minor(number)} && head -c 1 /disk"
-    assert "not permitted" in ctrctl("exec", "tight", "sh", "-c", node, check=False).stderr
+    wait_until(lambda: int(limit("tight", "pids.current")) < 6, what="room for more processes")
+    ctrctl("exec", "tight", "mknod", "/disk", "b", str(os.major(number)), str(os.minor(number)))
+    assert "/disk: Operation not permitted" in ctrctl("exec", "tight", "head", "-c", "1", "/disk", check=False).stderr
     words = ("-m", "96m", "--memory-swap", "96m", "--cpus", "1.5", "--pids-limit", "30")
-    ctrctl("update", *words, "--device-write-iops", f"{disk}:50", "tight")
+    ctrctl("update", *words, "--device-write-iops", f"{disk}:8000", "tight")
     expected |= {"memory.max": str(96 * MIB), "memory.swap.max": "0", "cpu.max": "75000 50000", "pids.max": "30"}
-    expected["io.max"] = expected["io.max"].replace("wiops=100", "wiops=50")
+    expected["io.max"] = expected["io.max"].replace("wiops=9000", "wiops=8000")
     assert {file: limit("tight", file) for file in expected} == expected
     systemctl("daemon-reload")
     assert {file: limit("tight", file) for file in expected} == expected
-    assert "not permitted" in ctrctl("exec", "tight", "head", "-c", "1", "/disk", check=False).stderr
+    assert "/disk: Operation not permitted" in ctrctl("exec", "tight", "head", "-c", "1", "/disk", check=False).stderr
 
 
 @pytest.mark.controllers
@@ -263,9 +265,12 @@ def test_out_of_memory_is_said(busybox: str, tidy: Tidy) -> None:
 
 
 @pytest.mark.controllers
-def test_out_of_memory_in_the_foreground(busybox: str) -> None:
-    """``ctrctl run`` says why it returns 137."""
+def test_out_of_memory_is_why_a_command_fails(busybox: str, define: Define) -> None:
+    """``ctrctl run`` says why it returns 137, and ``start`` why a job that was to run to its end did not."""
     words = ("--rm", "--network", "none", "-m", "32m", "--memory-swap", "32m")
     done = ctrctl("run", *words, busybox, *HUNGRY.split(), check=False)
-    assert done.returncode == 137
-    assert "out of memory" in done.stderr
+    assert (done.returncode, "out of memory" in done.stderr) == (137, True)
+    limits = "Type=oneshot\nMemoryMax=32M\nMemorySwapMax=0"
+    define("job", f"[Container]\nImage={busybox}\nNetwork=none\nExec={HUNGRY}\n[Service]\n{limits}\n")
+    done = ctrctl("start", "job", check=False)
+    assert (done.returncode, "job: start failed: out of memory" in done.stderr) == (125, True)

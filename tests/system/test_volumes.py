@@ -31,6 +31,8 @@ IN_DATA = [
     symlink("data/relative", "sub/1"),
     symlink("data/absolute", "/etc/passwd"),
 ]
+#: One directory with files in it and nothing else.
+IN_TREE = [directory("tree"), directory("tree/dir"), *(file(f"tree/dir/{n}", b"x") for n in range(9))]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = layout(
         tmp_path_factory.mktemp("image") / "oci",
         busybox_layer(),
-        layer(*IN_DATA),
+        layer(*IN_DATA, *IN_TREE),
         name="localhost/filled:latest",
         config={"Cmd": ["sleep", "1000"], "StopSignal": "SIGKILL"},
     )
@@ -196,10 +198,9 @@ def test_a_copy_that_was_killed_is_made_again(inject: str, filled: str, define: 
     complete("killed")
 
 
-def stopped(name: str) -> tuple[int, ...]:
-    """Processes of that name in state T."""
-    states = run("ps", "-C", name, "-o", "pid=,stat=", check=False).stdout.split()
-    return tuple(int(pid) for pid, state in zip(states[::2], states[1::2], strict=True) if state[0] in "Tt")
+def copied(volume: str) -> list[Path]:
+    """What is in a volume so far."""
+    return list((VOLUMES / volume).rglob("*"))
 
 
 def test_a_launcher_killed_while_it_copies_leaves_nothing_running(filled: str, define: Define, trace: Trace) -> None:
@@ -207,10 +208,10 @@ def test_a_launcher_killed_while_it_copies_leaves_nothing_running(filled: str, d
     unit = define("web", text(filled, "Volume=killed:/data"))
     trace("web", "utimensat:signal=STOP:when=9")
     systemctl("start", "--no-block", unit)
-    wait_until(lambda: stopped("cp"), what="cp is stopped half-way")
+    wait_until(lambda: len(copied("killed")) > 5, what="cp has begun; it is stopped at its ninth file")
     os.kill(main_pid("web"), signal.SIGKILL)
     wait_until(lambda: show(unit, "ActiveState")["ActiveState"] == "failed", what="the start has failed")
-    assert not stopped("cp")
+    assert run("pgrep", "-x", "cp", check=False).stdout == ""
     untrace("web")
     systemctl("start", unit)
     complete("killed")
@@ -221,17 +222,21 @@ def test_a_link_put_in_the_way_of_a_copy_leads_nowhere(
 ) -> None:
     """Somebody with the volume mounted swaps the directory that cp has just made for a link to the host's files: the
     start fails, and the host's directory is as it was."""
-    unit = define("web", text(filled, "Volume=swapped:/data"))
+    unit = define("web", text(filled, "Volume=swapped:/tree"))
     victim = tmp_path / "victim"
     victim.mkdir()
     trace("web", "mkdirat:signal=STOP:when=1")
     systemctl("start", "--no-block", unit)
-    (copier,) = wait_until(lambda: stopped("cp"), what="cp has made a directory")
-    (made,) = [path for path in (VOLUMES / "swapped").iterdir() if path.is_dir()]
+    # strace(1): the signal is delivered before cp returns from the call that makes the directory.
+    (made,) = wait_until(lambda: copied("swapped"), what="cp has made a directory")
     made.rmdir()
     made.symlink_to(victim)
-    os.kill(copier, signal.SIGCONT)
-    wait_until(lambda: show(unit, "ActiveState")["ActiveState"] == "failed", what="the start has failed")
+
+    def failed() -> bool:
+        run("pkill", "-CONT", "-x", "cp", check=False)  # again, should it not have been stopped yet
+        return show(unit, "ActiveState")["ActiveState"] == "failed"
+
+    wait_until(failed, what="the start has failed")
     assert not list(victim.iterdir())
     assert victim.stat().st_uid == 0
     run("journalctl", "--sync")

@@ -23,6 +23,10 @@ def _exit(code: str, number: int, result: str = "exit-code", ago: float = 120) -
     return Exit("", result, code, number, NOW - ago)
 
 
+def _oom(ago: float) -> Exit:
+    return Exit("", "signal", "killed", 9, NOW - ago, 1)
+
+
 @pytest.mark.parametrize(
     ("listing", "words"),
     [
@@ -35,8 +39,8 @@ def _exit(code: str, number: int, result: str = "exit-code", ago: float = 120) -
         (_listing(Phase.RESTARTING, exit=_exit("exited", 1, ago=3)), "Restarting (1) 3 seconds ago"),
         (_listing(Phase.FAILED, exit=_exit("", 0, "resources")), "Failed (could not start) 2 minutes ago"),
         (_listing(Phase.FAILED), "Failed"),
-        (_listing(Phase.EXITED, exit=Exit("", "signal", "killed", 9, NOW - 120, 1)), "Exited (137) 2 minutes ago (oom)"),
-        (_listing(Phase.RESTARTING, exit=Exit("", "signal", "killed", 9, NOW - 3, 2)), "Restarting (137) 3 seconds ago (oom)"),
+        (_listing(Phase.EXITED, exit=_oom(120)), "Exited (137) 2 minutes ago (oom)"),
+        (_listing(Phase.RESTARTING, exit=_oom(3)), "Restarting (137) 3 seconds ago (oom)"),
         (Listing("web", Phase.RUNNING, NOW - 300, None, Details(), oom=2), "Up 5 minutes (oom 2)"),
         (Listing("web", Phase.RUNNING, NOW - 300, None, Details(), "healthy", 1), "Up 5 minutes (healthy, oom 1)"),
         (_listing(Phase.CREATED), "Created"),

@@ -119,7 +119,7 @@ def test_a_network_goes_with_its_definition_unless_it_is_used(place: Place) -> N
     other = dataclasses.replace(attached(place, "web", "shop"), source="ctrctl run")
     apply(place, networks=(shop,))
     place.deployment().apply((other,), prune=lambda _: False)
-    assert "network shop: container web use it" in problems(place)
+    assert "network shop: container web uses it as it is" in problems(place)
     place.deployment().remove("web")
     apply(place)
     assert place.deployment().networks() == ()
@@ -172,7 +172,7 @@ def test_a_volume_stays_when_its_definition_goes(place: Place) -> None:
     data = Volume("data", f"{place.layout.definitions}/data.volume")
     user = place.container("db", mounts=(Mount(MountType.VOLUME, "/data", "data"),))
     place.deployment().apply((user,), volumes=(data,), prune=lambda _: True)
-    with pytest.raises(ConflictError, match="container db use it"):
+    with pytest.raises(ConflictError, match="container db uses it"):
         place.deployment().remove_volume("data")
     place.deployment().apply((), prune=lambda _: True)
     assert place.deployment().volumes() == (data,)
@@ -180,3 +180,14 @@ def test_a_volume_stays_when_its_definition_goes(place: Place) -> None:
     assert place.deployment().volumes() == ()
     with pytest.raises(NotFoundError):
         place.deployment().remove_volume("data")
+
+
+def test_one_that_has_not_run_yet_is_not_removed_in_place_of_another(tmp_path: Path) -> None:
+    """A container of the same name that is deployed while the clean-up of its predecessor is under way stays."""
+    place = Place(tmp_path)
+    apply(place, place.container("web", remove=True))
+    place.deployment().remove_ended("web")
+    assert place.deployment().get("web")
+    Path(place.layout.container("web"), "last-exit").write_text("{}")
+    place.deployment().remove_ended("web")
+    assert place.deployment().deployed() == ()

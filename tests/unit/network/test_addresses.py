@@ -173,7 +173,7 @@ def test_wishes_that_cannot_be_granted(wish: dict[str, str], error: str) -> None
 
 def test_unknown_network_and_exhausted_subnet() -> None:
     """Both are named."""
-    with pytest.raises(NotFoundError, match="^web: network nosuch: no such network"):
+    with pytest.raises(NotFoundError, match=r"^web: network nosuch: no such network"):
         lease(container("web", Attachment("nosuch")), {}, {}, ())
     small = one(subnet="10.1.0.0/30")
     with pytest.raises(ConflictError, match=r"^web: network back: no free address left in 10\.1\.0\.0/30"):

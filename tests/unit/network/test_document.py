@@ -50,7 +50,7 @@ def test_what_netavark_gets() -> None:
 
 
 def test_names() -> None:
-    """Name, host name and aliases, in each network that serves names; upstream servers only where there is a way out."""
+    """Name, host name and aliases, in each network that serves names; upstream servers where there is a way out."""
     lines = {line[0]: line[1:] for line in made("ctr", "back", "vault", "quiet", "lan", dns=("1.1.1.1",)).dns}
     assert set(lines) == {"ctr", "back", "vault%int"}
     listen, upstream, entry = lines["back"]

@@ -27,6 +27,7 @@ EXAMPLES = {
 }
 
 _UNHEALTHY = 1
+_START_SECONDS = 10.0
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     check_deployed((args.name,), console.layout)
     try:
         with Run(args.name, console.layout) as running:
+            running.wait_for_start(_START_SECONDS)
             result = attempt(running).result
     except (UserError, HostError) as error:
         raise UserError(f"{args.name}: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import time
 
 from supervisor.errors import InternalError, UserError
 from supervisor.health import record
@@ -19,6 +20,7 @@ from supervisor.runtime import entry
 
 #: In the runtime directory of the run.
 RECORD, LOCK = "health", "health.lock"
+_POLL_SECONDS = 0.005
 
 
 class Run:
@@ -56,9 +58,19 @@ class Run:
     @property
     def is_idle(self) -> bool:
         """Whether nothing can be asked of it: its program is not started yet, or it is frozen (``ctrctl pause``)."""
+        return self.is_created or self.is_frozen
+
+    @property
+    def is_created(self) -> bool:
+        """Whether its program is still to be started; its unit is active a moment earlier."""
         # Both runtimes keep this FIFO from `create` to `start`.
-        created = f"{self.layout.runtime_state(self.plan.runtime)}/{self.name}/exec.fifo"
-        return os.path.lexists(created) or self.is_frozen
+        return os.path.lexists(f"{self.layout.runtime_state(self.plan.runtime)}/{self.name}/exec.fifo")
+
+    def wait_for_start(self, seconds: float) -> None:
+        """Return when its program was started, when it has ended, or after *seconds*."""
+        deadline = time.monotonic() + seconds
+        while self.is_created and time.monotonic() < deadline and not self.has_ended(_POLL_SECONDS):
+            continue
 
     @property
     def is_frozen(self) -> bool:

@@ -251,6 +251,19 @@ def test_a_command_that_is_not_there_is_a_failure(define: Define, busybox: str) 
     assert (done.returncode, "nosuch" in done.stdout) == (1, True), done.stderr
 
 
+def test_a_probe_right_after_the_start_waits_for_the_program(define: Define, busybox: str) -> None:
+    """The unit is active a moment before the runtime starts the program, however long it takes for that."""
+    slow = Path("/usr/local/bin/crun")
+    slow.write_text('#!/bin/sh\ncase " $* " in *" start "*) sleep 1 ;; esac\nexec /usr/bin/crun "$@"\n')
+    slow.chmod(0o755)
+    try:
+        define("db", definition(busybox, "HealthCmd=true", "HealthInterval=disable"))
+        systemctl("start", service("db"))
+        ctrctl("healthcheck", "run", "db")
+    finally:
+        slow.unlink()
+
+
 def test_start_wait_says_why_not(define: Define, busybox: str) -> None:
     """Unhealthy: with the last probe's output. Ended meanwhile: that, at once."""
     define("db", definition(busybox, "HealthCmd=echo still broken; exit 3"))

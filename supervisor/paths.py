@@ -80,8 +80,13 @@ class Layout:
         return f"{self.root}/run/netns/ctr-{name}"
 
     def networking(self, name: str) -> str:
-        """Runtime files of one container's network: document (what it was set up from), hosts, resolv.conf."""
+        """Runtime files of one container's network: document (what it was set up from), and how far that came."""
         return f"{self.runtime}/networks/{name}"
+
+    def resolving(self, name: str) -> str:
+        """hosts and resolv.conf of one container's network. The container may write them, so they are not below /run,
+        which all of the host shares."""
+        return f"{self.container(name)}/resolving"
 
     @property
     def dns(self) -> str:

@@ -34,7 +34,7 @@ def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
 
         # Of those that are about to be connected, too.
         reservation.reserve(wanted, lambda: _records(layout, (n for n in _names(layout) if n != name)), environ)
-    _write_files(wanted, directory)
+    _write_files(wanted, layout.resolving(name))
     with _Lock(layout):
         namespace.create(layout.namespace(name))
         _write(f"{directory}/netavark", wanted.netavark)
@@ -128,6 +128,7 @@ def _delete_bridges(directory: str) -> None:
 
 def _write_files(wanted: Record, directory: str) -> None:
     """What the container sees as /etc/hosts and /etc/resolv.conf."""
+    os.makedirs(directory, 0o755, exist_ok=True)
     lines = wanted.resolver
     if wanted.host_servers or wanted.host_search:
         from supervisor.network import resolver

@@ -152,7 +152,7 @@ def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMou
     found = [OciMount("/etc/hostname", "bind", f"{deployed}/hostname", options)]
     if container.network in (NetworkMode.NETWORKS, NetworkMode.CONTAINER):
         # Made anew with the namespace, and its containers' own to change, as with docker and podman.
-        directory = layout.networking(network_owner(container))
+        directory = layout.resolving(network_owner(container))
         names = ("hosts",) if container.dns == ("none",) else ("hosts", "resolv.conf")
         own = ("bind", "rprivate", "rw", "nosuid", "noexec", "nodev")
         found += [OciMount(f"/etc/{name}", "bind", f"{directory}/{name}", own) for name in names]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hostkit import RUNTIME, names, run, wait_until
+from hostkit import RUNTIME, STATE, names, run, wait_until
 
 #: Answers each datagram with itself.
 _ECHO = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', %d)); print(flush=True)\n" + (
@@ -94,7 +94,7 @@ def resolves(container: str, name: str) -> set[str]:
 def resolve_all(container: str, wanted: Sequence[str]) -> dict[str, set[str]]:
     """Addresses that a program gets for each of the names, through the C library, in the network of *container* and
     with its files below /etc. (busybox's nslookup is no measure: it does not try a name without the search domain.)"""
-    places = RUNTIME / "networks" / container
+    places = STATE / "containers" / container / "resolving"
     mounts = "".join(f"mount --bind {places}/{file} /etc/{file}; " for file in ("hosts", "resolv.conf"))
     command = ("unshare", "--mount", "sh", "-c", f'{mounts} exec python3 -c "$0" "$@"', _RESOLVE, *wanted)
     # The host has no name server that could say of a name that there is none, so nobody answers; do not wait long.

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import netkit
@@ -67,6 +68,19 @@ def test_containers_find_each_other_by_name(start: Start, networks: Callable[...
     assert resolves("web", "db.dns.ctr") == set()
 
 
+def finds(asked: str, wanted: dict[str, set[str]]) -> bool:
+    """Whether the container *asked* resolves each name of *wanted* to its addresses."""
+    return netkit.resolve_all(asked, list(wanted)) == wanted
+
+
+def has_another_init(name: str, pid: int) -> bool:
+    return main_pid(name) not in (0, pid)
+
+
+def name_server_other_than(pid: str) -> Callable[[], bool]:
+    return lambda: show("ctr-dns.service", "MainPID")["MainPID"] not in (pid, "0")
+
+
 def test_a_killed_name_server_comes_back_with_all_names(start: Start) -> None:
     """systemd restarts it, whatever killed it; nobody has to write its configuration again."""
     start("one")
@@ -76,7 +90,7 @@ def test_a_killed_name_server_comes_back_with_all_names(start: Start) -> None:
         before = show("ctr-dns.service", "MainPID")["MainPID"]
         systemctl("kill", f"--signal={signal}", "ctr-dns.service")
         if signal != "HUP":
-            wait_until(lambda b=before: show("ctr-dns.service", "MainPID")["MainPID"] not in (b, "0"))
+            wait_until(name_server_other_than(before), what="another name server")
         wait_until(lambda: resolves("one", "two") == set(addresses("two")), what=f"names after SIG{signal}")
 
 
@@ -252,7 +266,7 @@ def test_twenty_containers_at_once(define: Define, busybox: str, start: Start) -
     assert len({address for given in found.values() for address in given}) == len(everyone)
     wanted = {name: set(given) for name, given in found.items()}
     for asked in (everyone[0], everyone[-1]):
-        wait_until(lambda a=asked: netkit.resolve_all(a, everyone) == wanted, what=f"{asked} finds everyone")
+        wait_until(partial(finds, asked, wanted), what=f"{asked} finds everyone")
     systemctl("stop", *map(service, everyone), timeout=120)
 
 
@@ -267,7 +281,7 @@ def test_restarts_keep_namespace_address_and_port(start: Start) -> None:
             os.kill(pid, 9)
         else:
             systemctl("restart", service("web"))
-        wait_until(lambda p=pid: main_pid("web") not in (0, p), what="a new init")
+        wait_until(partial(has_another_init, "web", pid), what="a new init")
         served("127.0.0.1", 8080, "hello")
         assert (namespace("web").stat().st_ino, addresses("web")) == (before, given)
 

@@ -6,6 +6,14 @@ would cost it more than all of its own code.
 
 from __future__ import annotations
 
+#: What no option of a mount gives away ('' is the root), from containers/common pkg/chown, DangerousHostPath.
+SYSTEM_DIRECTORIES = frozenset(
+    [
+        *("", "/bin", "/boot", "/dev", "/etc", "/etc/passwd", "/etc/pki", "/home", "/lib", "/lib64", "/media", "/opt"),
+        *("/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/log"),
+    ]
+)
+
 
 class Layout:
     """Where things are, below *root* (``/`` on a host, a temporary directory in unit tests)."""

@@ -155,7 +155,8 @@ def _end_namespaces(manager: Manager, names: Sequence[str]) -> None:
     jobs = []
     for unit in units:
         needed = manager.properties(unit, "Unit", "RequiredBy")["RequiredBy"]
-        if not any(other.active in _UP for other in manager.units(*needed)):
+        # No name at all would mean every unit.
+        if not needed or not any(other.active in _UP for other in manager.units(*needed)):
             jobs.append(manager.enqueue("stop", unit))
     manager.wait(jobs)
 

@@ -14,6 +14,7 @@ from supervisor.definitions.networks import Choice, Extras
 from supervisor.errors import UserError
 from supervisor.spec.container import Container
 from supervisor.spec.network import NetworkMode, PublishedPort
+from supervisor.spec.ports import collide
 
 _PUBLISH, _NETWORK = "-p/--publish", "--network"
 
@@ -116,7 +117,7 @@ def _published(args: argparse.Namespace, network: _Network) -> tuple[PublishedPo
     found = list(option.each(_PUBLISH, ports.published, args.publish))
     for at, port in enumerate(found):
         for other in found[:at]:
-            if ports.collide(port, other):
+            if collide(port, other):
                 shown = f"{ports.shown(other)} and {ports.shown(port)}"
                 raise UserError(f"{_PUBLISH}: {shown} need the same port of the host; choose another for one")
     exposed = option.each("--expose", _exposed, args.expose)

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from supervisor.cli import option
@@ -352,7 +353,7 @@ def _export(args: argparse.Namespace, console: Console) -> int:
 
 
 def _import(args: argparse.Namespace, console: Console) -> int:
-    from supervisor.cli.volume_archive import unpack
+    from supervisor.cli.volume_archive import filling, unpack
 
     record = find(console.layout, args.name)
     if args.path == "-" and sys.stdin.isatty():
@@ -361,10 +362,8 @@ def _import(args: argparse.Namespace, console: Console) -> int:
     # Below a directory that only root may enter, as the launcher makes them.
     os.makedirs(console.layout.volumes, 0o700, exist_ok=True)
     os.makedirs(directory, 0o755, exist_ok=True)
-    if args.path == "-":
-        unpack(sys.stdin.buffer, directory)
-        return 0
-    with open(args.path, "rb") as file:
+    marker = f"{console.layout.volume_records}/{args.name}.copying"
+    with nullcontext(sys.stdin.buffer) if args.path == "-" else open(args.path, "rb") as file, filling(marker):
         unpack(file, directory)
     return 0
 

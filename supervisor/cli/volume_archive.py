@@ -7,9 +7,12 @@ kernel follows no links (mount(8), nosymfollow).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, BinaryIO
 
 from supervisor.errors import HostError, UserError
@@ -61,6 +64,36 @@ def unpack(source: BinaryIO, directory: str) -> None:
             code = tar.wait()
         if code:
             raise UserError(f"{_volume(directory)}: {_words(complaints, code)}")
+
+
+@contextmanager
+def filling(marker: str) -> Iterator[None]:
+    """Keep starts from copying an image's files into the volume meanwhile, and end a copy that was killed: what is
+    imported is not covered by the image's. *marker*: see `supervisor.launcher.volumes`, which has content while a copy
+    goes on."""
+    os.makedirs(os.path.dirname(marker), 0o700, exist_ok=True)
+    lock = _locked(marker)
+    try:
+        # On disk before the rest: a power cut must not bring its content back.
+        os.ftruncate(lock, 0)
+        os.fsync(lock)
+        yield
+    finally:
+        os.unlink(marker)
+        os.close(lock)
+
+
+def _locked(path: str) -> int:
+    """The file *path*, made if missing, with an exclusive lock."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.stat(path), os.fstat(file)):
+                return file
+        except FileNotFoundError:
+            pass
+        os.close(file)  # whoever had it has removed it
 
 
 def size(directory: str) -> int:

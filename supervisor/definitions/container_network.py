@@ -15,6 +15,7 @@ from supervisor.definitions.networks import Choice, Extras
 from supervisor.definitions.unitfile import Assignment
 from supervisor.errors import UserError
 from supervisor.spec.network import Attachment, NetworkMode, PublishedPort
+from supervisor.spec.ports import collide
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _ports(
         return ()
     for index, (at, port) in enumerate(found):
         for earlier, other in found[:index]:
-            if ports.collide(port, other):
+            if collide(port, other):
                 findings.refuse(at, f"line {earlier.line} publishes {ports.shown(other)} already; keep one of the two")
     return found
 

@@ -17,6 +17,7 @@ from supervisor.definitions.unitfile import UnitFile, parse
 from supervisor.errors import Problem, UserError
 from supervisor.spec.container import Container
 from supervisor.spec.network import Network, PublishedPort
+from supervisor.spec.ports import collide
 from supervisor.spec.volume import Volume
 
 #: What is at an absolute path: a file's bytes, or the names in a directory. Raises OSError.
@@ -139,7 +140,7 @@ def _port_clashes(compiled: list[quadlet.Compiled]) -> tuple[Problem, ...]:
         for start, other, other_line, other_path in wanted[index + 1 :]:
             if start >= host + port.length:
                 break
-            if ports.collide(port, other):
+            if collide(port, other):
                 found.append(_port_clash(path, line, port, f"{other_path}:{other_line}"))
                 found.append(_port_clash(other_path, other_line, other, f"{path}:{line}"))
     return tuple(sorted(found, key=lambda problem: (problem.file, problem.line)))

@@ -69,7 +69,6 @@ def _network(path: str, name: str, lines: Lines, findings: Findings) -> Network:
         interface=interface,
         options=options,
         labels=labels(lines, "Label", findings),
-        delete_on_stop=lines.get("NetworkDeleteOnStop", values.boolean, False),
     )
 
 

@@ -1,6 +1,7 @@
-"""Published ports: the values of PublishPort= and of ``ctrctl run -p``, and when two of them collide. Pure.
+"""Published ports: the values of PublishPort= and of ``ctrctl run -p``. Pure.
 
-Follows podman-run(1) --publish. Which ports of the host are free is not known here.
+Follows podman-run(1) --publish. Which ports of the host are free is not known here, and when two of them collide is
+`supervisor.spec.ports`' to say.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def _address(text: str) -> str:
 def discarded(mode: NetworkMode, container: str = "") -> str:
     """Why no port is published with *mode* (and the *container* whose network it is), or '' where they are.
 
-    podman discards them with a warning, and so do we.
+    In a definition that is a warning, as with podman, and the definition stays usable; on the command line it is an
+    error, since whoever typed it expects the port to be open.
     """
     if mode is NetworkMode.HOST:
         return "has no effect with the host's network: what the program listens on is reachable as it is; remove it"
@@ -79,22 +81,6 @@ def discarded(mode: NetworkMode, container: str = "") -> str:
     if mode is NetworkMode.CONTAINER:
         return f"has no effect with the network of {container or 'another container'}; publish the port there"
     return ""
-
-
-def collide(one: PublishedPort, other: PublishedPort) -> bool:
-    """Whether both want one port of the host. A port chosen at deploy time (0) never does."""
-    if not one.host or not other.host or one.protocol is not other.protocol:
-        return False
-    if one.host >= other.host + other.length or other.host >= one.host + one.length:
-        return False
-    return one.address == other.address or _covers(one.address, other.address) or _covers(other.address, one.address)
-
-
-def _covers(listening: str, address: str) -> bool:
-    """Whether listening on *listening* includes *address*."""
-    if not listening:
-        return True
-    return (listening == "0.0.0.0" and "." in address) or (listening == "::" and ":" in address)
 
 
 def shown(port: PublishedPort) -> str:

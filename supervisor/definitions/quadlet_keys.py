@@ -274,7 +274,13 @@ _NETWORK = (
     ),
     done("Network", "IPv6", "Whether there is an IPv6 subnet too"),
     done("Network", "Label", "Labels, NAME=VALUE", repeatable=True),
-    done("Network", "NetworkDeleteOnStop", "Whether the network goes with the last container that uses it"),
+    no_effect(
+        "Network",
+        "NetworkDeleteOnStop",
+        "Whether the network goes with its unit",
+        "the bridge and its rules go with the last container that runs, in any case; the record of the network, with "
+        "its addresses, stays until its definition goes",
+    ),
     done(
         "Network", "NetworkName", "Name of the network; the file's name without suffix otherwise (podman: systemd-NAME)"
     ),

@@ -13,8 +13,10 @@ completes it:
 4. one daemon-reload, if systemd has a unit in memory whose files changed;
 5. what nobody needs any more is erased, and running containers that changed are restarted.
 
-Until 4 is done every failure is undone, in reverse; every error on the way is reported. A container that fails to come
-up with its new definition stays deployed: that is for its unit to say and its author to correct.
+Until 4 is done every failure is undone, in reverse; every error on the way is reported. What a killed apply owes after
+its switches, `supervisor.deploy.pending` remembers: the next one reloads, and restarts what was to be restarted. A
+container that fails to come up with its new definition stays deployed: that is for its unit to say and its author to
+correct.
 
 Between the switch and the drop-in a unit may start with a new plan and an old drop-in: it would stop with the old
 signal and timeout, and one that became (or ceased to be) a oneshot would fail to start. Until 4, that is systemd's own
@@ -32,6 +34,7 @@ from typing import Protocol
 from supervisor.deploy import conflicts, host, networking, state
 from supervisor.deploy.conflicts import Prune
 from supervisor.deploy.guards import host_errors, locked, undone_on_failure, words
+from supervisor.deploy.pending import Pending
 from supervisor.deploy.records import NetworkRecord, VolumeRecord
 from supervisor.deploy.resources import Decision, Neighbourhood, Resources
 from supervisor.deploy.settings import read as read_settings
@@ -105,6 +108,7 @@ class Deployment:
         self._disk = disk or Disk()
         self._shelf = Shelf(layout, self._disk)
         self._neighbourhood = neighbourhood
+        self._pending = Pending(layout)
         self._resources = Resources(layout, self._disk, neighbourhood)
 
     # reading
@@ -178,25 +182,42 @@ class Deployment:
                 *networking.check_shared((*wanted, *(d.container for d in others))),
             ]
             resources = self._resources.decide(networks, volumes, wanted, others, prune, problems, replace=replace)
+            for name in resources.remounted:
+                if users := self._running(d.name for d in present.values() if name in _volumes_of(d.container)):
+                    text = f"volume {name}: is mounted for {', '.join(sorted(users))}; stop what uses it first"
+                    problems.append(Problem(resources.volumes[name][0].volume.source, 0, "", text))
             trees = self._render(wanted, resources.networks, resources.every_volume, staying, problems)
             if problems:
                 raise DefinitionError(tuple(problems))
             differences = [state.difference(self._layout, t) for t in trees]
-            affected = [d.tree.name for d in differences if d.effective and not d.is_new]
+            pending = self._pending.read()
+            owed = (pending or frozenset()) & names
+            affected = [d.tree.name for d in differences if d.tree.name in owed or (d.effective and not d.is_new)]
+            connected = [d.tree.name for d in differences if d.tree.name in owed or d.network]
             leftovers: tuple[str, ...] = ()
             jobs: list[Job] = []
+            with_it: frozenset[str] = frozenset()
             if not dry_run:
-                leftovers = self._write([d for d in differences if d.anything], gone, resources)
+                if pending is not None:
+                    self._manager.daemon_reload()
+                with self._pending.owed((pending or frozenset()) | set(affected if restart else ())):
+                    leftovers = self._write([d for d in differences if d.anything], gone, resources)
             # Only now: one that was started while we wrote may run the old version.
             running = self._running(affected) if restart else frozenset[str]()
             restarts = [name for name in affected if name in running]
+            if not dry_run and restart:
+                # Also one that only another container still uses. Who requires it is restarted with it, and must not
+                # be asked to while it is: a try-restart of what is just being stopped would leave it so.
+                namespaces = self._active(map(namespace_unit, connected))
+                with_it = frozenset(n for n in restarts if namespace_unit(n) in namespaces)
+                jobs = [self._manager.enqueue("try-restart", unit) for unit in sorted(namespaces)]
+                jobs += [self._manager.enqueue("try-restart", service_unit(n)) for n in restarts if n not in with_it]
             if not dry_run:
-                # A new namespace first; who requires it is restarted with it.
-                units = [namespace_unit(d.tree.name) for d in differences if d.network and d.tree.name in running]
-                units += map(service_unit, restarts)
-                jobs = [self._manager.enqueue("try-restart", unit) for unit in units]
+                self._pending.paid((pending or frozenset()) - (names if restart else frozenset()))
         # Waiting takes as long as the slowest container; others may deploy meanwhile.
         results = self._manager.wait(jobs) if jobs else {}
+        if with_it:
+            results |= self._manager.wait([self._manager.enqueue("start", service_unit(n)) for n in sorted(with_it)])
         failed = tuple((n, r) for n in restarts if (r := results.get(service_unit(n), "done")) != "done")
         return Report(
             created=tuple(d.tree.name for d in differences if d.is_new),
@@ -316,7 +337,7 @@ class Deployment:
         facts = host.gather(self._layout, containers, read_settings(self._layout))
         wants_port = any(c.publish_all or any(not p.host for p in c.ports) for c in containers)
         busy = self._neighbourhood.busy_ports() if wants_port else ()
-        allotment = networking.Allotment({n: r.network for n, r in networks.items()}, staying, busy)
+        allotment = networking.Allotment({n: r.network for n, r in networks.items()}, staying, containers, busy)
         trees = []
         for container in containers:
             try:
@@ -352,6 +373,7 @@ class Deployment:
             changes.make_directories(self._layout.containers, 0o700)
             for difference in differences:
                 self._shelf.prepare(difference, changes)
+            self._stop_units([File(path, "").unit for paths in resources.remounted.values() for path in paths])
             self._resources.write(resources, changes)
             self._shelf.flush()
             self._stop(tuple(d.name for d in gone), changes)

@@ -14,7 +14,7 @@ from supervisor.network import addresses, document, ports
 from supervisor.render.tree import Networking
 from supervisor.spec.container import Container
 from supervisor.spec.image import ImageConfig
-from supervisor.spec.network import DEFAULT, Network, NetworkMode
+from supervisor.spec.network import DEFAULT, Lease, Network, NetworkMode, PublishedPort
 
 
 def complete(
@@ -56,39 +56,77 @@ def names(container: Container) -> tuple[str, ...]:
 
 
 class Allotment:
-    """Hands out addresses and ports among the containers of one host."""
+    """Hands out addresses and ports among the containers of one host.
+
+    What a container asks for by number comes before what another merely had: a container that is deployed anew keeps
+    its address only while nobody asks for it.
+    """
 
     def __init__(
-        self, networks: Mapping[str, Network], staying: Iterable[Deployed], busy: Iterable[tuple[str, int]]
+        self,
+        networks: Mapping[str, Network],
+        staying: Iterable[Deployed],
+        wanted: tuple[Container, ...],
+        busy: Iterable[tuple[str, int]],
     ) -> None:
-        """*staying*: the deployed containers, those that are deployed anew among them. *busy*: host ports that are
+        """*staying*: the deployed containers; *wanted*: those that are deployed (anew). *busy*: host ports that are
         listened on, with their protocol."""
         self._networks = networks
         self._before = {deployed.name: deployed.record for deployed in staying}
-        self._taken: dict[str, dict[str, str]] = {name: {} for name in networks}
+        self._waiting = {container.name for container in wanted}
         self._busy = set(busy)
+        self._taken: dict[str, dict[str, str]] = {name: {} for name in networks}
+        self._asked: dict[str, dict[str, str]] = {name: {} for name in networks}
+        self._fixed: dict[str, set[tuple[str, int]]] = {}
+        for container in wanted:
+            self._fixed[container.name] = {number for port in container.ports if port.host for number in _numbers(port)}
+            for attachment in container.attachments:
+                for address in filter(None, (attachment.ip, attachment.ip6)):
+                    self._asked.setdefault(attachment.network, {}).setdefault(address, container.name)
         for name, record in self._before.items():
-            for lease in record.leases:
-                self._taken.setdefault(lease.network, {}).update(dict.fromkeys(lease.addresses, name))
-            for port in record.ports:
-                self._busy |= {(port.protocol.value, port.host + n) for n in range(port.length)}
+            if name not in self._waiting:
+                self._take(name, record.leases, record.ports)
 
     def networking(self, container: Container, image: ImageConfig, hostname: str) -> Networking:
         """Raises `UserError`: no such network, an address that is taken, a subnet that is full."""
+        self._waiting.discard(container.name)
         if container.network is not NetworkMode.NETWORKS:
             return Networking()
         before = self._before.get(container.name)
-        others = {
-            network: {address: owner for address, owner in held.items() if owner != container.name}
-            for network, held in self._taken.items()
-        }
+        others = {network: self._held_by_others(container, network) for network in self._networks}
         leases = addresses.lease(container, self._networks, others, before.leases if before else ())
-        published = ports.resolve(container, image.exposed_ports, self._busy, before.ports if before else ())
-        for lease in leases:
-            self._taken[lease.network].update(dict.fromkeys(lease.addresses, container.name))
-        self._busy |= {(port.protocol.value, port.host + n) for port in published for n in range(port.length)}
+        fixed = {number for name, numbers in self._fixed.items() if name != container.name for number in numbers}
+        had = {number for name in self._waiting for port in self._ports_before(name) for number in _numbers(port)}
+        kept = tuple(port for port in self._ports_before(container.name) if fixed.isdisjoint(_numbers(port)))
+        published = ports.resolve(container, image.exposed_ports, self._busy | fixed | had, kept)
+        self._take(container.name, leases, published)
         text = document.text(container, hostname, self._networks, leases, published)
         return Networking(leases, published, text)
+
+    def _held_by_others(self, container: Container, network: str) -> dict[str, str]:
+        own = {address for a in container.attachments for address in (a.ip, a.ip6)}
+        held = {
+            address: name
+            for name in sorted(self._waiting & self._before.keys())
+            for lease in self._before[name].leases
+            for address in lease.addresses
+            if lease.network == network and address not in own
+        }
+        asked = {address: name for address, name in self._asked[network].items() if name != container.name}
+        return held | self._taken[network] | asked
+
+    def _ports_before(self, name: str) -> tuple[PublishedPort, ...]:
+        return self._before[name].ports if name in self._before else ()
+
+    def _take(self, name: str, leases: Iterable[Lease], published: Iterable[PublishedPort]) -> None:
+        for lease in leases:
+            self._taken.setdefault(lease.network, {}).update(dict.fromkeys(lease.addresses, name))
+        self._busy |= {number for port in published for number in _numbers(port)}
+
+
+def _numbers(port: PublishedPort) -> frozenset[tuple[str, int]]:
+    """Protocol and number of each host port of *port*."""
+    return frozenset((port.protocol.value, port.host + n) for n in range(port.length))
 
 
 def check_shared(containers: Iterable[Container]) -> Iterator[Problem]:

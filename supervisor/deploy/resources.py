@@ -11,7 +11,7 @@ from typing import Protocol
 from supervisor.deploy import conflicts, networking, records
 from supervisor.deploy.conflicts import Prune
 from supervisor.deploy.records import NetworkRecord, VolumeRecord
-from supervisor.deploy.shelf import write_units
+from supervisor.deploy.shelf import remove_units, write_units
 from supervisor.deploy.state import Deployed
 from supervisor.deploy.write import Changes, Disk
 from supervisor.errors import Problem
@@ -19,7 +19,7 @@ from supervisor.paths import Layout
 from supervisor.render import volumes as rendering
 from supervisor.render.files import File
 from supervisor.spec.container import Container
-from supervisor.spec.network import DEFAULT, Network
+from supervisor.spec.network import DEFAULT, Driver, Network
 from supervisor.spec.volume import Volume
 
 
@@ -55,8 +55,21 @@ class Decision:
 
     @property
     def units(self) -> frozenset[str]:
-        """Units whose files are written."""
-        return frozenset(file.unit for _, files in self.volumes.values() for file in files)
+        """Units whose files are written or removed."""
+        written = {file.unit for _, files in self.volumes.values() for file in files}
+        return frozenset(written | {File(path, "").unit for paths in self.remounted.values() for path in paths})
+
+    @property
+    def remounted(self) -> dict[str, tuple[str, ...]]:
+        """Volumes that change as file systems, with the unit files that mount them now."""
+        old = {name: self.known_volumes[name] for name in self.volumes if name in self.known_volumes}
+        new = {name: self.volumes[name][0].volume for name in old}
+        return {
+            name: record.units
+            for name, record in old.items()
+            if (new[name].type, new[name].device, new[name].options)
+            != (record.volume.type, record.volume.device, record.volume.options)
+        }
 
     def told(self) -> tuple[tuple[str, str], ...]:
         """What is done, in words."""
@@ -105,13 +118,19 @@ class Resources:
         kept = {name: record for name, record in known.items() if name not in gone}
         if networking.needs_default(containers) and DEFAULT not in names | set(kept):
             wanted = (Network(DEFAULT, ""), *wanted)
-        subnets = self._neighbourhood.host_subnets([r.network.interface for r in known.values()]) if wanted else ()
+        # A parent of macvlan is the host's own, with the host's routes.
+        bridges = [r.network.interface for r in known.values() if r.network.driver is Driver.BRIDGE]
+        subnets = self._neighbourhood.host_subnets(bridges) if wanted else ()
         decided = networking.complete(wanted, kept, subnets, problems)
-        changed = tuple(n for n, record in decided.items() if n in known and known[n].network != record.network)
-        for name in (*gone, *changed):
+        # The default network does not go while it is needed: it becomes what it is without a definition.
+        gone = tuple(name for name in gone if name not in decided)
+        changed = {n: r for n, r in decided.items() if n in known and known[n].network != r.network}
+        sources = {name: known[name].definition.source for name in gone}
+        sources |= {name: record.definition.source or known[name].definition.source for name, record in changed.items()}
+        for name, source in sources.items():
             if users := conflicts.users(others, networking.names, name):
                 text = f"network {name}: {users} as it is; remove what uses it first"
-                problems.append(Problem(known[name].definition.source, 0, "", text))
+                problems.append(Problem(source, 0, "", text))
         rendered = {volume.name: rendering.units(volume, self._layout) for volume in wanted_volumes}
         volume_records = {
             volume.name: VolumeRecord(volume, tuple(file.path for file in rendered[volume.name]))
@@ -127,6 +146,8 @@ class Resources:
         for name, (record, files) in decision.volumes.items():
             # A setuid program in a volume must be out of reach of the host's users.
             changes.make_directories(self._layout.volumes, 0o700)
+            old = decision.known_volumes.get(name)
+            remove_units(tuple(p for p in old.units if p not in record.units) if old else (), self._layout, changes)
             write_units(files, changes)
             self.volumes.write(name, record, changes)
 

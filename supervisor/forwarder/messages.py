@@ -11,9 +11,10 @@ from __future__ import annotations
 LONGEST = 4096
 
 _FLAGS = frozenset(("READY=1", "RELOADING=1", "STOPPING=1", "WATCHDOG=1", "WATCHDOG=trigger"))
-_NUMBERS = frozenset(("ERRNO", "EXTEND_TIMEOUT_USEC"))
+#: The lowest and the highest value. systemd warns of each number that it cannot read, and its log is the host's.
+_NUMBERS = {"ERRNO": (1, 4095), "EXTEND_TIMEOUT_USEC": (0, 2**63 - 1)}
 _DIGITS = frozenset("0123456789")
-_LONGEST_NUMBER = 20
+_MOST_DIGITS = 19
 
 
 def allowed(message: bytes) -> str:
@@ -27,12 +28,18 @@ def allowed(message: bytes) -> str:
         except UnicodeDecodeError:
             continue
         key, _, value = line.partition("=")
-        is_number = value and len(value) <= _LONGEST_NUMBER and _DIGITS.issuperset(value)
-        if line in _FLAGS or (key in _NUMBERS and is_number):
+        if line in _FLAGS or (key in _NUMBERS and _is_number(value, *_NUMBERS[key])):
             lines.append(line)
         elif key == "STATUS":
             lines.append("STATUS=" + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value))
     return "\n".join(lines)
+
+
+def _is_number(text: str, lowest: int, highest: int) -> bool:
+    """Whether *text* is a decimal number in that range. With a zero before it systemd would read it as octal."""
+    if not text or len(text) > _MOST_DIGITS or not _DIGITS.issuperset(text) or (text[0] == "0" and text != "0"):
+        return False
+    return lowest <= int(text) <= highest
 
 
 def has_barrier(message: bytes) -> bool:

@@ -56,7 +56,7 @@ class State:
 
 
 def begin(invocation: str, now: float) -> State:
-    """The health of a run that has just begun; *now*: seconds of the monotonic clock."""
+    """The health of a run that began at *now* (seconds of the monotonic clock) and was not probed yet."""
     return State(invocation=invocation, began=now, counted=now)
 
 

@@ -99,10 +99,6 @@ class _Start:
         if code:
             os.kill(pid, _SIGKILL)
             raise HostError(f"{self.plan.runtime} start: exit status {code}")
-        if self.plan.notify == "healthy":
-            from supervisor.launcher import healthy
-
-            healthy.wait(self.plan.name, pid, self.notify_socket, Layout())
         return pid
 
     def _stdio(self, attach: _socket.socket | None) -> tuple[int, int, int]:
@@ -130,7 +126,7 @@ class _Start:
             os.close(fd)
         scope.create(plan.name, stub, plan.slice, scope.typed(plan.properties))
         os.write(go_writer, b"g")
-        if plan.copy_ups:
+        if plan.copy_ups or plan.chowns:
             from supervisor.launcher import volumes
 
             volumes.wait_patiently(report_reader, self.notify_socket)

@@ -38,7 +38,8 @@ def mount_files(files: tuple[str, ...], credentials: str, directory: str) -> Non
         os.fchmod(writer, int(mode, 8))
         os.close(reader)
         os.close(writer)
-    # The file system itself, not this one mount of it: a container with CAP_SYS_ADMIN could undo the latter.
+    # The file system itself, not this one mount of it. With CAP_SYS_ADMIN a container can undo it ('remount,rw'), which
+    # changes this copy of its own and nothing else.
     rootfs.mount("ramfs", directory, "", flags | _RDONLY | _REMOUNT, "")
 
 

@@ -15,6 +15,7 @@ import stat
 
 from supervisor.errors import HostError, UserError
 from supervisor.launcher import programs, rootfs
+from supervisor.paths import SYSTEM_DIRECTORIES
 from supervisor.systemd import notify
 
 TYPE_CHECKING = False
@@ -26,8 +27,11 @@ _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _IN_ROOT = 0x02, 0x04, 0x08, 0x10
 _REMOUNT, _NOSYMFOLLOW, _BIND, _REC = 32, 256, 4096, 16384
 _DETACH = 2
 
-#: While a long copy goes on, systemd is asked every 10 s for another minute (sd_notify(3), EXTEND_TIMEOUT_USEC), for an
-#: hour at most: one that hangs has to end.
+#: What a mount forbids (MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC); statvfs(3) has the same bits.
+_RESTRICTIONS = 1 | 2 | 4 | 8
+
+#: While a long copy goes on, systemd is asked at once and every 10 s for another minute (sd_notify(3),
+#: EXTEND_TIMEOUT_USEC), for an hour at most: one that hangs has to end.
 _ASK_SECONDS = 10.0
 _ASKS = 360
 _EXTENSION = "EXTEND_TIMEOUT_USEC=60000000"
@@ -65,10 +69,10 @@ def wait_patiently(report: int, notify_socket: str) -> None:
     import select
 
     for _ in range(_ASKS):
-        if select.select([report], (), (), _ASK_SECONDS)[0]:
-            return
         if notify_socket:
             notify.notify(notify_socket, _EXTENSION)
+        if select.select([report], (), (), _ASK_SECONDS)[0]:
+            return
 
 
 def resolve(directory: str, path: str, how: int) -> int:
@@ -99,10 +103,12 @@ def _copy_up(directory: str, marker: str, target: str, owner: str, root: str, pl
 
     As with docker, and with no more state than the volume itself: one that was emptied is filled again. *marker* has
     content while a copy goes on, so a copy that was killed is made again, over what it left; what others wrote in the
-    meantime stays.
+    meantime stays. What is mounted read-only stays as it is.
     """
     interrupted = os.path.lexists(marker)
     if not interrupted and not _is_empty(directory):
+        return
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
         return
     found = resolve(root, target, _IN_ROOT | _NO_MAGICLINKS) if target else -1
     if found >= 0 and not stat.S_ISDIR(os.fstat(found).st_mode):
@@ -133,9 +139,14 @@ def _copy_locked(found: int, directory: str, marker: str, owner: str, places: st
         if found >= 0:
             os.set_inheritable(found, True)
             source = f"/proc/self/fd/{found}/."
-            _on(directory, places, ("cp", "--archive", "--remove-destination", "--", source), doing)
+            problem = _on(directory, places, ("cp", "--archive", "--remove-destination", "--", source))
+            if problem:
+                raise HostError(f"{directory}: {doing}: {problem}")
         _give(directory, owner)
         _flush(directory)
+        # One that a power cut brings back must not have the image's files put over what the container wrote since.
+        os.ftruncate(lock, 0)
+        _flush(os.path.dirname(marker))
     os.unlink(marker)
     os.close(lock)
 
@@ -208,24 +219,47 @@ def _check(source: str, target: str, over: str, rest: str, root: str) -> None:
 
 
 def _change_owner(source: str, owner: str, places: str) -> None:
-    """Give *source* with all that is in it to *owner* (UID:GID); links themselves, not what they lead to."""
-    if os.path.isdir(source):
-        _on(source, places, ("chown", "-hR", "--", owner), f"giving it to {owner}")
+    """Give *source* with all that is in it to *owner* (UID:GID); links in it themselves, not what they lead to."""
+    found = _to_give(source)
+    problem = ""
+    if stat.S_ISDIR(os.fstat(found).st_mode):
+        problem = _on(f"/proc/self/fd/{found}", places, ("chown", "-hR", "--", owner))
     else:
-        _give(source, owner)
+        _give(f"/proc/self/fd/{found}", owner)
+    os.close(found)
+    if problem:
+        raise HostError(f"{source}: giving it to {owner}: {problem}")
 
 
-def _on(directory: str, places: str, command: tuple[str, ...], doing: str) -> None:
+def _to_give(source: str) -> int:
+    """An O_PATH descriptor of *source*. Raises `UserError` when that is a directory of the system, also through a link
+    or a bind mount: rendering has seen no more than its name."""
+    found = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    status = os.fstat(found)
+    for path in SYSTEM_DIRECTORIES:
+        try:
+            is_kept = os.path.samestat(os.stat(path or "/"), status)
+        except FileNotFoundError:
+            continue
+        if is_kept:
+            os.close(found)
+            raise UserError(f"mount: option U would give away {source}, a directory of the system ({path or '/'})")
+    return found
+
+
+def _on(directory: str, places: str, command: tuple[str, ...]) -> str:
     """Run *command* on *directory*, where whoever writes there at the same time cannot lead it out: it sees a mount
-    that follows no symbolic link (mount(8), nosymfollow)."""
+    that follows no symbolic link (mount(8), nosymfollow), and allows no more than the directory's own. Returns '' or
+    the first complaint."""
     place = f"{places}/volume"
     _make_place(place, is_directory=True)
     rootfs.mount(directory, place, "", _BIND, "")
-    rootfs.mount("none", place, "", _REMOUNT | _BIND | _NOSYMFOLLOW, "")
+    # A remount replaces them all: one that is read-only would become writable.
+    kept = os.statvfs(place).f_flag & _RESTRICTIONS
+    rootfs.mount("none", place, "", _REMOUNT | _BIND | _NOSYMFOLLOW | kept, "")
     problem = _run((*command, place))
     ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
-    if problem:
-        raise HostError(f"{directory}: {doing}: {problem}")
+    return problem
 
 
 def _run(command: tuple[str, ...]) -> str:

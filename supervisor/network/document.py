@@ -46,6 +46,12 @@ def text(
         netavark = json.dumps(_netavark(container, hostname, attached, ports), separators=(",", ":"))
         lines = [f"ctr-network={VERSION}", f"name={container.name}", f"netavark={netavark}"]
         lines += [f"bridge={network.name}\t{network.interface}" for network, _ in attached if _is_ours(network)]
+        lines += [
+            f"gateway={network.interface}\t{subnet.gateway}/{subnet.subnet.partition('/')[2]}"
+            for network, _ in attached
+            for subnet in network.subnets
+            if _is_ours(network) and subnet.gateway
+        ]
         lines += [f"port={port.protocol.value}\t{port.address}\t{port.host}\t{port.length}" for port in ports]
         lines += [f"dns={line}" for line in _dns(container, hostname, attached)]
         lines += [f"hosts={line}" for line in _hosts(container, hostname, attached)]
@@ -96,7 +102,7 @@ def _netavark(
         "port_mappings": [
             {
                 "container_port": port.container,
-                "host_ip": port.address,
+                "host_ip": _host_ip(port.address, attached),
                 "host_port": port.host,
                 "protocol": port.protocol.value,
                 "range": port.length,
@@ -104,6 +110,13 @@ def _netavark(
             for port in ports
         ],
     }
+
+
+def _host_ip(address: str, attached: tuple[tuple[Network, Lease], ...]) -> str:
+    """*address*, or '' for the wildcard of the only family the container has: netavark before pull request 638 makes
+    rules for packets to '0.0.0.0', of which there are none."""
+    families = {":" in one for _, lease in attached for one in lease.addresses}
+    return "" if address in ("0.0.0.0", "::") and families == {":" in address} else address
 
 
 def _network_info(network: Network, lease: Lease, position: int) -> dict[str, Any]:

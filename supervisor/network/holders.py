@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from supervisor.names import name_of_service, namespace_unit, service_unit
 from supervisor.network import routes
 from supervisor.network.record import Port, Record
+from supervisor.spec.ports import overlap
 
 _UNIT_TYPES = (".service", ".scope", ".socket", ".mount")
+
+#: What StopWhenUnneeded= looks at: who of these units is up keeps the namespace.
+_NEEDED_BY = ("RequiredBy", "RequisiteOf", "WantedBy", "BoundBy", "UpheldBy")
 
 
 def find(port: Port, number: int, records: Iterable[Record], proc: str = "/proc") -> str:
@@ -16,32 +21,53 @@ def find(port: Port, number: int, records: Iterable[Record], proc: str = "/proc"
     for record in records:
         for other in record.ports:
             inside = other.first <= number < other.first + other.length
-            if inside and other.protocol == port.protocol and _meet(port.address, other.address):
+            if inside and other.protocol == port.protocol and overlap(port.address, other.address):
                 return f"container {record.name}"
     inodes = {
         inode
         for address, taken, inode in routes.listeners(port.protocol, proc)
-        if taken == number and _meet(port.address, address)
+        if taken == number and overlap(port.address, address)
     }
     return _owner(inodes, proc) if inodes else ""
 
 
 def is_leaving(holder: str) -> bool:
-    """Whether *holder*, in `find`'s words, is a container that has ended, and whose namespace is about to."""
+    """Whether *holder*, in `find`'s words, is a container whose namespace nobody needs any more, so that it ends."""
+    name = _container(holder)
+    return bool(name) and not _users(name)
+
+
+def described(holder: str) -> str:
+    """*holder*, in `find`'s words, for messages: with who else keeps the network of a container that has ended."""
+    name = _container(holder)
+    return kept(name, _users(name)) if name else holder
+
+
+def kept(name: str, units: tuple[str, ...]) -> str:
+    """Who keeps the network of container *name*, in words, when *units* are up and need it."""
+    if not units or service_unit(name) in units:
+        return f"container {name}"
+    others = [f"container {other}" if (other := name_of_service(unit)) else unit for unit in units]
+    return f"the network of container {name}, which {' and '.join(others)} share{'s' if len(others) == 1 else ''}"
+
+
+def _container(holder: str) -> str:
     kind, _, name = holder.partition(" ")
-    if kind != "container":
-        return False
-    from supervisor.names import service_unit
+    return name if kind == "container" else ""
+
+
+def _users(name: str) -> tuple[str, ...]:
+    """The units that are up and need the namespace of container *name*, sorted."""
     from supervisor.systemd.manager import Manager
 
     with Manager.open() as manager:
-        return manager.properties(service_unit(name), "Unit", "ActiveState")["ActiveState"] in ("inactive", "failed")
-
-
-def _meet(one: str, other: str) -> bool:
-    """Whether a socket on the one address is in the way of one on the other; '' is all addresses."""
-    every = ("", "::", "0.0.0.0")
-    return one == other or one in every or other in every
+        found = manager.properties(namespace_unit(name), "Unit", *_NEEDED_BY)
+        units = sorted({unit for names in found.values() for unit in names})
+        return tuple(
+            unit
+            for unit in units
+            if manager.properties(unit, "Unit", "ActiveState")["ActiveState"] not in ("inactive", "failed")
+        )
 
 
 def _owner(inodes: set[int], proc: str) -> str:

@@ -34,7 +34,12 @@ def delete_bridge(interface: str) -> None:
             return
     except FileNotFoundError:
         return
-    _spawn(_find("ip", _DIRECTORIES), ("ip", "link", "delete", interface), "/dev/null")
+    ip("link", "delete", interface)
+
+
+def ip(*words: str) -> None:
+    """ip(8); what it finds done already is no error."""
+    _spawn(_find("ip", _DIRECTORIES), ("ip", *words), "/dev/null")
 
 
 def _run(request: str, verb: str, namespace: str) -> None:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from supervisor.errors import ConflictError, UserError
 from supervisor.spec.container import Container
 from supervisor.spec.network import Protocol, PublishedPort
+from supervisor.spec.ports import collide
 
 #: Where ports that nobody chose come from: below Linux's ephemeral ports (32768 to 60999), so that no outgoing
 #: connection of the host sits on one while its container is down.
@@ -78,7 +79,7 @@ def _decide(
 ) -> tuple[PublishedPort, ...]:
     fixed = [port for port in ports if port.host]
     for position, port in enumerate(fixed):
-        if any(_collide(port, other) for other in fixed[:position]):
+        if any(collide(port, other) for other in fixed[:position]):
             raise ConflictError(f"port {words(port)}: published twice; publish each port of the host once")
     decided: list[PublishedPort] = []
     for port in ports:
@@ -86,7 +87,7 @@ def _decide(
             decided.append(port)
             continue
         avoid = [*fixed, *decided]
-        kept = [b for b in before if replace(b, host=0) == port and not any(_collide(b, o) for o in avoid)]
+        kept = [b for b in before if replace(b, host=0) == port and not any(collide(b, o) for o in avoid)]
         decided.append(kept[0] if kept else _free(port, busy, avoid))
     return tuple(decided)
 
@@ -96,22 +97,6 @@ def _free(port: PublishedPort, busy: Collection[tuple[str, int]], avoid: list[Pu
     for first in range(FIRST, LAST + 2 - port.length):
         candidate = replace(port, host=first)
         wanted = range(first, first + port.length)
-        if not any((protocol, n) in busy for n in wanted) and not any(_collide(candidate, o) for o in avoid):
+        if not any((protocol, n) in busy for n in wanted) and not any(collide(candidate, o) for o in avoid):
             return candidate
     raise ConflictError(f"port {port.container}/{protocol}: no free port in {FIRST}-{LAST}; choose one yourself")
-
-
-def _collide(one: PublishedPort, other: PublishedPort) -> bool:
-    """Whether both want the same port of the host."""
-    return (
-        one.protocol is other.protocol
-        and one.host < other.host + other.length
-        and other.host < one.host + one.length
-        and (one.address == other.address or _wildcard(one.address, other.address))
-    )
-
-
-def _wildcard(*addresses: str) -> bool:
-    if "" in addresses or "::" in addresses:
-        return True
-    return "0.0.0.0" in addresses and not any(":" in address for address in addresses)

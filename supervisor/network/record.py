@@ -16,6 +16,7 @@ class Record:
     __slots__ = (
         "bridges",
         "dns",
+        "gateways",
         "host_search",
         "host_servers",
         "hosts",
@@ -42,6 +43,8 @@ class Record:
         self.netavark = values["netavark"][0]
         #: Network and interface of each bridge that comes and goes with its containers.
         self.bridges = fields("bridge")
+        #: Interface and address, with prefix length, of each gateway on such a bridge.
+        self.gateways = fields("gateway")
         self.ports = tuple(Port(*port) for port in fields("port"))
         #: File, addresses to listen on, upstream servers, entry (`supervisor.network.dns`).
         self.dns = fields("dns")

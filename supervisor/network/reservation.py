@@ -82,7 +82,7 @@ def _bound(port: Port, number: int, others: Callable[[], Iterable[Record]]) -> _
             if time.monotonic() < deadline and (not holder or holders.is_leaving(holder)):
                 time.sleep(_POLL_SECONDS)
                 continue
-            who = holder or "a socket that does not listen"
+            who = holders.described(holder) if holder else "a socket that does not listen"
             text = f"port {words(port, number)}: held by {who}; stop it or publish another port"
             raise ConflictError(text) from error
 

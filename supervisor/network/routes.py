@@ -34,7 +34,10 @@ def busy_ports(proc: str = "/proc") -> frozenset[tuple[str, int]]:
 
 
 def listeners(protocol: str, proc: str = "/proc") -> Iterator[tuple[str, int, int]]:
-    """Address ('' for all), port and inode of each listening socket. *protocol*: 'tcp', 'udp' or 'sctp'."""
+    """Address, port and inode of each listening socket. *protocol*: 'tcp', 'udp' or 'sctp'.
+
+    '' stands for IPv6's wildcard: which of those sockets take IPv4 too is not in the kernel's tables.
+    """
     if protocol == "sctp":
         yield from _sctp_listeners(proc)
         return
@@ -50,7 +53,7 @@ def _sctp_listeners(proc: str) -> Iterator[tuple[str, int, int]]:
     for fields in _table(f"{proc}/net/sctp/eps"):
         addresses = fields[8:] or ["0.0.0.0"]
         for address in addresses:
-            yield "" if address in ("0.0.0.0", "::") else address, int(fields[5]), int(fields[7])
+            yield "" if address == "::" else address, int(fields[5]), int(fields[7])
 
 
 def _ipv4_routes(proc: str) -> Iterator[tuple[str, IPv4Network]]:
@@ -78,9 +81,9 @@ def _table(path: str, *, header: bool = True) -> Iterator[list[str]]:
 
 
 def _address(text: str) -> str:
-    """'0100007F' as '127.0.0.1': words of four bytes, each in host byte order. '' for the wildcard."""
+    """'0100007F' as '127.0.0.1': words of four bytes, each in host byte order. '' for IPv6's wildcard."""
     packed = b"".join(bytes.fromhex(text[n : n + 8])[::-1] for n in range(0, len(text), 8))
-    if not any(packed):
+    if len(packed) == 16 and not any(packed):
         return ""
     block = ip_network((packed, 32 if len(packed) == 4 else 128))
     if isinstance(block, IPv6Network) and block.network_address.ipv4_mapped:

@@ -11,7 +11,7 @@ import fcntl
 import os
 
 from supervisor.errors import CtrError, HostError, NotFoundError
-from supervisor.network import names, namespace, netavark, record
+from supervisor.network import gateways, names, namespace, netavark, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
         namespace.create(layout.namespace(name))
         _write(f"{directory}/netavark", wanted.netavark)
         netavark.setup(f"{directory}/netavark", layout.namespace(name))
+        gateways.settle(wanted.gateways)
         _write(f"{directory}/connected", "")
         names.update(layout, _connected(layout))
 

@@ -1,7 +1,8 @@
 """One probe from beginning to end: command, state machine, record, and what follows from it.
 
-The only place that does what `supervisor.health.machine` decides. Announces a change of health once, in the journal
-of ctr@NAME.service; everything else about a probe is in the record.
+The only place that does what `supervisor.health.machine` decides. Announces a change of health in the journal of
+ctr@NAME.service; everything else about a probe is in the record, which is kept last: a probe that is killed before has
+changed nothing, and the next one decides the same.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import os
 import time
 
+from supervisor.errors import HostError
 from supervisor.health import machine
-from supervisor.health.record import Result, State
+from supervisor.health.record import HEALTHY, UNHEALTHY, Result, State
 from supervisor.names import healthy_unit, service_unit
 from supervisor.probe import command
 from supervisor.probe.run import Run
@@ -23,6 +25,8 @@ _JOURNAL = "/run/systemd/journal/socket"
 _IDENTIFIER = "ctr-health"
 _NOTICE, _WARNING = 5, 4
 _SIGKILL = 9
+#: Of a probe's output in a message: a datagram has to hold it, and a person read it.
+_LONGEST = 1000
 #: For ``journalctl MESSAGE_ID=…``; random, as systemd-id128(1) makes them.
 _MESSAGE_IDS = {
     machine.BECAME_HEALTHY: "dc13d1a85e25412a9630a38bfede0cdb",
@@ -43,7 +47,7 @@ class Attempt:
 
 
 def attempt(run: Run, actions: frozenset[str] = ALL) -> Attempt:
-    """Probe *run* once, and do those of *actions* that the state machine wants; the others are left to the caller.
+    """Probe *run* once, and do those of *actions* that are due; the others are left to the caller.
 
     Raises `HostError`, OSError when it was impossible, as when the container stops meanwhile.
     """
@@ -57,23 +61,34 @@ def attempt(run: Run, actions: frozenset[str] = ALL) -> Attempt:
         if (not result.passed and run.is_frozen) or run.has_ended():
             return Attempt(state)  # it says nothing about the container's health
         new, wanted = machine.transition(run.plan, state, result, time.monotonic())
-        run.keep(new)
+        for action in wanted:
+            if action in actions or action in _MESSAGE_IDS:
+                _announce(run, action, new, result)
+        if due := tuple(action for action in due_actions(new.status, wanted, run.is_said_healthy) if action in actions):
+            _act(run.name, due)
+        try:
+            run.keep(new)
+        except FileNotFoundError:
+            if not due:
+                raise  # the run is over; else what was done has ended it
+        return Attempt(new, result, wanted)
     finally:
         os.close(lock)
-    due = tuple(action for action in wanted if action in actions)
-    for action in wanted:
-        if action in due or action in _MESSAGE_IDS:
-            _announce(run, action, new, result)
-    if due:
-        _act(run.name, due)
-    return Attempt(new, result, wanted)
+
+
+def due_actions(status: str, wanted: tuple[str, ...], is_said_healthy: bool) -> tuple[str, ...]:
+    """What is to be done after a probe: to the container what is *wanted*; to ctr-healthy@NAME.service what makes it
+    agree with *status*, though nothing has changed now: its gate may have been killed, or its job refused. Pure."""
+    health = {(HEALTHY, False): machine.BECAME_HEALTHY, (UNHEALTHY, True): machine.BECAME_UNHEALTHY}
+    agree = health.get((status, is_said_healthy))
+    return (*((agree,) if agree else ()), *(action for action in wanted if action in TO_THE_CONTAINER))
 
 
 def last_words(result: Result | None) -> str:
     """How a probe ended, on one line."""
     if result is None:
         return "not probed"
-    text = " ".join(result.output.split())
+    text = " ".join(result.output.split())[:_LONGEST]
     if result.code < 0:
         return text
     return f"the last probe exited with {result.code}" + (f": {text}" if text else "")
@@ -126,11 +141,15 @@ def _act(name: str, actions: tuple[str, ...]) -> None:
     with Manager.open() as manager:
         for action in actions:
             if action == machine.BECAME_HEALTHY:
-                manager.enqueue("start", healthy_unit(name))
+                try:
+                    # Not against a stop that is under way, the container's or that of what wants its health: the next
+                    # probe, if there is one, finds it missing still.
+                    manager.enqueue("start", healthy_unit(name), "fail")
+                except HostError:
+                    continue
             elif action == machine.BECAME_UNHEALTHY:
                 manager.enqueue("stop", healthy_unit(name))
             elif action == machine.KILL:
                 manager.kill(service_unit(name), "main", _SIGKILL)
             else:
                 manager.enqueue(action, service_unit(name))
-

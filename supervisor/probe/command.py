@@ -48,8 +48,9 @@ def execute(run: Run, *, startup: bool) -> Result:
     finally:
         os.close(writer)
         os.close(null)
+    most = plan.log_size or _LONGEST
     try:
-        output = _Output(reader, plan.log_size or _LONGEST)
+        output = _Output(reader, most)
         in_time = output.collect(child, began + timeout if timeout else None)
         if not in_time:
             _kill(group, child)
@@ -60,9 +61,9 @@ def execute(run: Run, *, startup: bool) -> Result:
         _empty(group)
     if not in_time:
         text = f"no answer within {timeout:g} s"
-        return Result(start, time.time(), TIMED_OUT, f"{text}\n{output.text}" if output.text else text)
+        return Result(start, time.time(), TIMED_OUT, (f"{text}\n{output.text}" if output.text else text)[:most])
     if code and (said := failure.message(_read(f"{run.places}/{_LOG}"))):
-        return Result(start, time.time(), failure.exit_code(said), said)
+        return Result(start, time.time(), failure.exit_code(said), said[:most])
     return Result(start, time.time(), code if code >= 0 else 128 - code, output.text)
 
 

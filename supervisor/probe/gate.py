@@ -1,6 +1,6 @@
 """Wait until a container is healthy: probe at once, then after short pauses that grow.
 
-Behind ctr-healthy@NAME.service, and in the launcher with ``Notify=healthy``. Leaves nothing running.
+Behind ctr-healthy@NAME.service, and with ``Notify=healthy`` in the start of ctr@NAME.service. Leaves nothing running.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""``ctr-probe once|gate NAME``: what ctr-health@NAME.service and ctr-healthy@NAME.service execute.
+"""``ctr-probe once|gate|start NAME``: what ctr-health@NAME.service and ctr-healthy@NAME.service execute, and, with
+``Notify=healthy``, ctr@NAME.service as a part of its start.
 
 Imports little: a container that is probed every few seconds pays for it every few seconds.
 """
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """0 when *once* has probed, whatever the result, or *gate* saw it healthy; else 1 and a message."""
+    """0 when *once* has probed, whatever the result, or *gate* or *start* saw it healthy; else 1 and a message."""
     verb, name = [*arguments, "", ""][:2]
     layout = Layout()
     try:
         if verb == "once":
             return once(name, layout)
-        if verb == "gate":
+        if verb in ("gate", "start"):
             from supervisor.probe import gate
 
-            gate.wait(name, layout, TO_THE_CONTAINER)
+            # A start that fails ends the container; what becomes of it then is for its Restart= to say.
+            gate.wait(name, layout, TO_THE_CONTAINER if verb == "gate" else frozenset())
             return 0
-        raise UserError("usage: ctr-probe once|gate NAME")
+        raise UserError("usage: ctr-probe once|gate|start NAME")
     except (CtrError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

@@ -14,13 +14,15 @@ import time
 from supervisor.errors import InternalError, UserError
 from supervisor.health import record
 from supervisor.health.plan import FILE, Plan, loads
-from supervisor.names import check_name, scope_unit, service_unit
+from supervisor.names import check_name, healthy_unit, scope_unit, service_unit
 from supervisor.paths import Layout
 from supervisor.runtime import entry
 
 #: In the runtime directory of the run.
 RECORD, LOCK = "health", "health.lock"
 _POLL_SECONDS = 0.005
+#: proc_pid_stat(5), counted from the field behind the name: clock ticks since the host booted.
+_STARTTIME = 19
 
 
 class Run:
@@ -73,6 +75,11 @@ class Run:
             continue
 
     @property
+    def is_said_healthy(self) -> bool:
+        """Whether ctr-healthy@NAME.service is active, or its gate at work."""
+        return os.path.lexists(f"{self.layout.root}/run/systemd/units/invocation:{healthy_unit(self.name)}")
+
+    @property
     def is_frozen(self) -> bool:
         try:
             with open(f"{self.scope}/cgroup.freeze", encoding="ascii") as file:
@@ -98,8 +105,8 @@ class Run:
             with open(os.open(RECORD, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.directory), encoding="ascii") as file:
                 state = record.loads(file.read())
         except (FileNotFoundError, InternalError):
-            return record.begin(self.invocation, now)
-        return state if state.invocation == self.invocation else record.begin(self.invocation, now)
+            return record.begin(self.invocation, now - age(self.init))
+        return state if state.invocation == self.invocation else record.begin(self.invocation, now - age(self.init))
 
     def keep(self, state: record.State) -> None:
         """Replace the record. Raises OSError when the run is over and its directory removed."""
@@ -118,6 +125,16 @@ def read(name: str, layout: Layout) -> record.State | None:
             return record.loads(file.read())
     except (OSError, InternalError):
         return None
+
+
+def age(pid: int) -> float:
+    """For how long the process *pid* has been there, in seconds; 0 when that cannot be told."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            started = int(file.read().rpartition(")")[2].split()[_STARTTIME])
+    except OSError:
+        return 0.0
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK"))
 
 
 def _plan(path: str) -> Plan:

@@ -15,6 +15,7 @@ from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line, quoted, specifiers_escaped
 from supervisor.render.mounts import bind_sources, network_owner, volume_directories
 from supervisor.spec.container import Container, Entry
+from supervisor.spec.health import Notify
 from supervisor.spec.image import Image
 from supervisor.spec.network import NetworkMode
 
@@ -78,6 +79,9 @@ def _service(container: Container, image: Image | None) -> list[str]:
         if restart and restart[0] in _ONESHOT_NEVER:
             raise UserError(f"Restart={restart[0]}: a container that runs to completion cannot have it; use on-failure")
         lines += ["Type=oneshot", "RemainAfterExit=yes"]
+    if container.notify is Notify.HEALTHY:
+        # The program runs by then; the unit counts as started when this has ended, and fails with it.
+        lines.append(f"ExecStartPost=/usr/lib/ctr/ctr-probe start {container.name}")
     return lines
 
 

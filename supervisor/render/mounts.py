@@ -7,7 +7,8 @@ are podman's (specgen, pkg/util/mount_opts.go).
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
@@ -16,6 +17,7 @@ from supervisor.render.facts import HostFacts
 from supervisor.spec.container import Container, Mount, MountType
 from supervisor.spec.health import Notify
 from supervisor.spec.network import NetworkMode
+from supervisor.spec.volume import Volume
 
 #: Where ``RunInit=`` puts the host's init.
 INIT_TARGET = "/run/.ctr-init"
@@ -55,6 +57,8 @@ _TMPFS_VALUES = ("size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=")
 # The launcher's (`supervisor.render.volumes`), or SELinux relabelling: nothing to tell the runtime.
 _NO_RUNTIME_OPTION = frozenset(["z", "Z", "U", "copy", "nocopy"])
 _SUBPATH = "subpath="
+#: What the mount of a volume may forbid, each with the word that would allow it again.
+_RESTRICTIONS = {"ro": "rw", "nosuid": "suid", "nodev": "dev", "noexec": "exec"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,13 @@ def host_files(container: Container) -> tuple[str, ...]:
     return ("/etc/hosts", "/etc/resolv.conf", *zone)
 
 
-def mounts(container: Container, facts: HostFacts, layout: Layout) -> tuple[OciMount, ...]:
-    """Every mount of *container*, parents first. Raises `UserError` naming the mount that cannot be."""
+def mounts(
+    container: Container, facts: HostFacts, layout: Layout, known: Mapping[str, Volume] | None = None
+) -> tuple[OciMount, ...]:
+    """Every mount of *container*, parents first. *known*: volumes that somebody defined, by name. Raises `UserError`
+    naming the mount that cannot be."""
     by_target = {m.destination: m for m in (*_kernel(container), *_ours(container, facts, layout))}
-    users = [_user_mount(mount, source) for mount, source in sources(container, layout)]
+    users = [_user_mount(_restricted(mount, known or {}), source) for mount, source in sources(container, layout)]
     users += [_user_mount(mount, mount.source) for mount in secrets.mounts(container, layout)]
     targets = [m.destination for m in users]
     if twice := next((t for t in targets if targets.count(t) > 1), None):
@@ -211,6 +218,23 @@ def _user_mount(mount: Mount, source: str) -> OciMount:
     if not source.startswith("/"):
         raise UserError(f"mount {target}: source '{source}' is not an absolute path; write one")
     return OciMount(target, "bind", source, _bind_options(options, ()))
+
+
+def is_sealed(mount: Mount, known: Mapping[str, Volume]) -> bool:
+    """Whether *mount* is of a volume whose file system is mounted read-only."""
+    return "ro" in _restrictions(mount, known)
+
+
+def _restrictions(mount: Mount, known: Mapping[str, Volume]) -> tuple[str, ...]:
+    volume = known.get(mount.source) if mount.type is MountType.VOLUME else None
+    return tuple(r for r in _RESTRICTIONS if volume and r in volume.options.split(","))
+
+
+def _restricted(mount: Mount, known: Mapping[str, Volume]) -> Mount:
+    """*mount* with what its volume's own mount forbids: the runtime's would allow it again."""
+    added = _restrictions(mount, known)
+    undone = {*added, *(_RESTRICTIONS[r] for r in added)}
+    return replace(mount, options=(*(o for o in mount.options if o not in undone), *added)) if added else mount
 
 
 def _bind_options(options: tuple[str, ...], restrictions: tuple[str, ...]) -> tuple[str, ...]:

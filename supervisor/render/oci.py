@@ -6,6 +6,7 @@ Pure: *facts* bring what is known of the host. Differences from podman are said 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from supervisor.errors import UserError
@@ -15,6 +16,7 @@ from supervisor.render.facts import HostFacts
 from supervisor.spec.container import Container, Runtime
 from supervisor.spec.image import Image, ImageConfig
 from supervisor.spec.network import NetworkMode
+from supervisor.spec.volume import Volume
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UMASK = 0o022
@@ -66,16 +68,28 @@ _MASKED = (
 _READ_ONLY = ("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def text(container: Container, image: Image | None, accounts: users.Accounts, facts: HostFacts, layout: Layout) -> str:
+def text(
+    container: Container,
+    image: Image | None,
+    accounts: users.Accounts,
+    facts: HostFacts,
+    layout: Layout,
+    known: Mapping[str, Volume] | None = None,
+) -> str:
     """`config` as the text of config.json."""
-    return json.dumps(config(container, image, accounts, facts, layout), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(config(container, image, accounts, facts, layout, known), indent=1, ensure_ascii=False) + "\n"
 
 
 def config(
-    container: Container, image: Image | None, accounts: users.Accounts, facts: HostFacts, layout: Layout
+    container: Container,
+    image: Image | None,
+    accounts: users.Accounts,
+    facts: HostFacts,
+    layout: Layout,
+    known: Mapping[str, Volume] | None = None,
 ) -> dict[str, Any]:
-    """The configuration. *accounts*: the root's account files. Raises `UserError` without the container's name in
-    front."""
+    """The configuration. *accounts*: the root's account files. *known*: volumes that somebody defined. Raises
+    `UserError` without the container's name in front."""
     image_config = image.config if image else ImageConfig()
     owner = user(container, image, accounts)
     bounding = capabilities.bounding_set(
@@ -101,7 +115,7 @@ def config(
         "hostname": hostname(container, facts),
         "mounts": [
             {"destination": m.destination, "type": m.type, "source": m.source, "options": list(m.options)}
-            for m in mounts.mounts(container, facts, layout)
+            for m in mounts.mounts(container, facts, layout, known)
         ],
         "annotations": _annotations(container),
         "linux": _linux(container, bounding, facts, layout),

@@ -108,7 +108,7 @@ def _properties(container: Container, image: Image | None, facts: HostFacts) -> 
 def _output(container: Container) -> Iterator[tuple[str, str]]:
     yield "log", container.log_driver.value
     yield "identifier", container.name
-    if container.notify is not Notify.STARTED:
+    if container.notify is Notify.CONTAINER:
         yield "notify", container.notify.value
     for key, flag in (
         ("terminal", container.terminal),

@@ -11,7 +11,8 @@ from supervisor.spec.health import Notify
 
 def environment(container: Container) -> dict[str, str]:
     """Variables of its environment. Raises `UserError` for a watchdog that nobody could keep quiet."""
-    spans = [entry.value for entry in container.unit.service if entry.key == "WatchdogSec"]
+    # An empty one resets nothing: systemd 257 ignores it, with a warning.
+    spans = [entry.value for entry in container.unit.service if entry.key == "WatchdogSec" and entry.value.strip()]
     if container.notify is not Notify.CONTAINER:
         if spans:
             raise UserError("WatchdogSec=: without Notify=yes the container cannot send keep-alives; set it too")

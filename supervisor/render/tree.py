@@ -115,7 +115,7 @@ def _tree(
         networking.ports,
     )
     # 0600: environment values are often secrets, and only root's programs read these.
-    configuration = oci.text(container, image, accounts, facts, layout)
+    configuration = oci.text(container, image, accounts, facts, layout, volumes)
     files = [
         File("spec.json", codec.dumps(container), 0o600),
         File("deployed.json", codec.dumps(record), 0o600),

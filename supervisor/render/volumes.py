@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from supervisor.errors import UserError
-from supervisor.paths import Layout
+from supervisor.paths import SYSTEM_DIRECTORIES, Layout
 from supervisor.render import mounts
 from supervisor.render.facts import HostFacts
 from supervisor.render.files import File
@@ -20,14 +20,6 @@ COLUMNS = ("copy-up", "subpath", "mount", "chown")
 
 #: systemd.unit(5): a unit's name has at most 255 characters.
 _UNIT_NAME_MAX = 255
-
-#: Directories that no option of a mount gives away: containers/common pkg/chown, DangerousHostPath.
-_KEPT = frozenset(
-    [
-        *("", "/bin", "/boot", "/dev", "/etc", "/etc/passwd", "/etc/pki", "/home", "/lib", "/lib64", "/media", "/opt"),
-        *("/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/log"),
-    ]
-)
 
 
 def units(volume: Volume, layout: Layout) -> tuple[File, ...]:
@@ -73,6 +65,8 @@ def plan_lines(
     subpath=DIRECTORY PATH PLACE               PLACE is where the runtime finds PATH of the volume
     mount=SOURCE TARGET OVER REST              exists and fits; no link on the way REST from OVER to a nested TARGET
     chown=SOURCE UID:GID                       is given to the container's user
+
+    A volume that is mounted read-only is neither filled nor given to anybody.
     """
     for directory in mounts.volume_directories(container, layout):
         yield "volume", one_line(directory, "volume")
@@ -82,8 +76,8 @@ def plan_lines(
     for found in _checked(container, mounts.mounts(container, facts, layout), layout):
         yield "mount", _columns(*found)
     for mount, source in mounts.sources(container, layout):
-        if "U" in mount.options and mount.type is not MountType.TMPFS:
-            if source.rstrip("/") in _KEPT:
+        if "U" in mount.options and mount.type is not MountType.TMPFS and not mounts.is_sealed(mount, known):
+            if source.rstrip("/") in SYSTEM_DIRECTORIES:
                 raise UserError(f"mount {mount.target}: option U would give away {source}, a directory of the system")
             yield "chown", _columns(source, f"{user.uid}:{user.gid}")
 
@@ -94,6 +88,8 @@ def _volume(mount: Mount, source: str, volume: Volume | None, layout: Layout) ->
         if path.startswith("/") or ".." in path.split("/"):
             raise UserError(f"mount {mount.target}: subpath '{path}' does not lie in the volume; write logs/web, say")
         yield "subpath", _columns(directory, path, source)
+        return
+    if mounts.is_sealed(mount, {mount.source: volume} if volume else {}):
         return
     copies = "nocopy" not in mount.options and ("copy" in mount.options or volume is None or volume.copy)
     owner = _owner(volume) if volume else ""

@@ -72,7 +72,6 @@ class Network:
     options: tuple[tuple[str, str], ...] = ()
     """netavark's: 'mtu', 'isolate' ('true', 'strict'), 'vlan', 'metric', 'no_default_route', 'mode', …"""
     labels: tuple[tuple[str, str], ...] = ()
-    delete_on_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

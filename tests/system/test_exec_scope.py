@@ -54,9 +54,14 @@ def members(group: Path) -> dict[str, int]:
     return {command: found[command] for command in MEMBERS if command in found}
 
 
+def whole(group: Path) -> dict[str, int]:
+    """Once all of them run in *group*."""
+    return wait_until(lambda: found if len(found := members(group)) == len(MEMBERS) else {})
+
+
 def family(name: str) -> dict[str, int]:
-    """Once all of them run."""
-    return wait_until(lambda: found if len(found := members(cgroup_of(scope(name)))) == len(MEMBERS) else None)
+    """Once all of them run in the scope of the container *name*."""
+    return whole(cgroup_of(scope(name)))
 
 
 @contextmanager
@@ -190,7 +195,7 @@ def test_exec_into_a_group_that_the_container_made(busybox: str, tidy: Tidy, run
     group = cgroup_of(scope(name)) / "own"
     wait_until(lambda: main_pid(name) in processes(group))
     ctrctl("exec", "-d", name, "sh", "-c", FAMILY)
-    pids = wait_until(lambda: found if len(found := members(group)) == len(MEMBERS) else None)
+    pids = whole(group)
     ctrctl("stop", name)
     assert gone(pids)
 

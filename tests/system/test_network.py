@@ -199,6 +199,28 @@ def test_a_port_clash_names_the_container(start: Start) -> None:
     served("127.0.0.1", 8080, "first")
 
 
+def test_a_port_clash_names_who_keeps_the_network(start: Start) -> None:
+    """A container that has ended leaves its port to the next one; not while another one shares its network."""
+    start("first", "-p", "8080:80")
+    start("side", "--network", "container:first")
+    ctrctl("stop", "first")
+    said = start("next", "-p", "8080:80", check=False)
+    kept = "held by the network of container first, which container side shares; stop it or publish another port"
+    assert f"8080/tcp: {kept}" in said
+    ctrctl("stop", "side")
+    systemctl("start", service("next"))
+
+
+def test_a_wildcard_is_of_one_family(start: Start) -> None:
+    """``-p 0.0.0.0:…`` and ``-p [::]:…`` are two ports, of one container or of two."""
+    start("both", "-p", "0.0.0.0:8080:80", "-p", "[::]:8080:80", "-p", "[::]:8081:80", command=web("both"))
+    start("four", "-p", "127.0.0.1:8081:80", command=web("four"))
+    served("127.0.0.1", 8080, "both")
+    served("127.0.0.1", 8081, "four")
+    said = start("six", "-p", "[::1]:8081:80", check=False)
+    assert "port [::1]:8081/tcp: held by container both; " in said
+
+
 def test_a_port_clash_names_the_process_and_its_unit(start: Start) -> None:
     """Whoever it is; and once it is gone the start works, without waiting for its old connections."""
     run("systemd-run", "--quiet", "--unit=clash.service", "python3", "-m", "http.server", "8080")
@@ -400,4 +422,4 @@ def test_definitions(define: Define, busybox: str) -> None:
     systemctl("stop", unit)
     (DEFINITIONS / "shop.container").unlink()
     (DEFINITIONS / "shopnet.network").unlink()
-    ctrctl("apply", "--prune", check=False)
+    ctrctl("apply")

@@ -43,18 +43,18 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 quiet = threading.Event()
 if "WATCHDOG_USEC" in os.environ:
     threading.Thread(target=keep_alive, args=(int(os.environ["WATCHDOG_USEC"]) / 1e6,), daemon=True).start()
-while True:
-    for line in open("/ctl/fifo"):
-        line = line.rstrip()
-        if line == "barrier":
-            barrier()
-        elif line == "quiet":
-            quiet.set()
-        elif not os.fork():
-            say(line.encode().decode("unicode_escape"))
-            os._exit(0)
-        else:
-            os.wait()
+# Its own end for writing too: it never reads an end of file, and loses nothing that is written.
+for line in open(os.open("/ctl/fifo", os.O_RDWR)):
+    line = line.rstrip()
+    if line == "barrier":
+        barrier()
+    elif line == "quiet":
+        quiet.set()
+    elif not os.fork():
+        say(line.encode().decode("unicode_escape"))
+        os._exit(0)
+    else:
+        os.wait()
 """
 
 
@@ -65,6 +65,7 @@ class Speaker:
         self._fifo = directory / "fifo"
         (directory / "program.py").write_text(PROGRAM)
         os.mkfifo(self._fifo)
+        self._fifo.chmod(0o666)
 
     def say(self, line: str) -> None:
         with self._fifo.open("w") as fifo:  # blocks until it listens
@@ -140,6 +141,26 @@ def test_no_other_user_can_speak_for_it(
     assert Path("/run/ctr/notify/app/notify.sock").is_socket()
     systemctl("stop", service("app"))
     wait_until(lambda: not Path("/run/ctr/notify/app").exists())
+
+
+def test_it_is_heard_while_the_host_shuts_down(
+    define: Define, image: Callable[[str], str], speaker: Speaker, tmp_path: Path
+) -> None:
+    """What a container says then starts the forwarder: neither the socket nor a unit that the forwarder needs, or is
+    ordered after, is being stopped then, or waits for the containers to stop."""
+    define("app", definition(image("python"), tmp_path))
+    systemctl("start", "--no-block", service("app"))
+    speaker.say("READY=1")
+    wait_until(lambda: is_active(service("app")))
+    heard = show("ctr-notify@app.socket", "Requires", "BindsTo", "Conflicts")
+    passed = show("ctr-notify@app.service", "Requires", "Wants", "BindsTo", "After", "Conflicts")
+    units = {unit for units in (*heard.values(), *passed.values()) for unit in units.split()}
+    assert "ctr-notify@app.socket" in units
+    for unit in sorted(units):
+        assert not {"shutdown.target", "umount.target"} & set(show(unit, "Conflicts")["Conflicts"].split()), unit
+    assert "shutdown.target" not in units
+    systemctl("stop", service("app"))
+    wait_until(lambda: not is_active("ctr-notify@app.socket"))
 
 
 def test_nothing_stays_resident(define: Define, image: Callable[[str], str], speaker: Speaker, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def inside(name: str, script: str) -> str:
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 def test_owner_mode_and_place_are_as_asked(busybox: str, tidy: Tidy, create: Create, runtime: str) -> None:
     """Seen as the container's own user, on a read-only root with a tmpfs on /run: its file is readable, root's is not,
-    the default is for everybody, none can be changed, and the host sees no mount of it."""
+    the default is for everybody, root without CAP_SYS_ADMIN can change none, and the host sees no mount of it."""
     mine, roots, anyones = create("mine"), create("roots"), create("anyones")
     name = tidy(f"secret-{runtime}")
     ctrctl(
@@ -84,7 +84,8 @@ def test_owner_mode_and_place_are_as_asked(busybox: str, tidy: Tidy, create: Cre
     assert ctrctl("exec", "-u", "0", name, "cat", "/run/secrets/roots").stdout == roots
     written = ctrctl("exec", "-u", "0", name, "sh", "-c", "echo x > /run/secrets/roots", check=False)
     assert "Read-only file system" in written.stderr
-    # A container that may mount could undo a read-only mount, not a read-only file system.
+    # The file system is read-only, not its mount alone. CAP_SYS_ADMIN can still make all of it writable ('remount,rw'
+    # without 'bind'): it is this container's own copy.
     remount = "mount -o remount,rw,bind /run/secrets/roots; echo x > /run/secrets/roots"
     assert "Read-only" in ctrctl("exec", "--privileged", "-u", "0", name, "sh", "-c", remount, check=False).stderr
     options = {line.split()[3] for line in inside(name, "grep ' ramfs ' /proc/mounts").splitlines()}
@@ -209,6 +210,7 @@ def test_the_launcher_leaves_no_core_dump_with_a_value(
         unit = define("dumped", text)
         systemctl("start", "--no-block", unit)
         waiting = wait_until(lambda: writer(fifo))
+        assert waiting is not None
         systemctl("kill", "--kill-whom=main", "--signal=ABRT", unit)
         wait_until(lambda: show(service("dumped"), "ActiveState")["ActiveState"] == "failed")
         os.close(waiting)

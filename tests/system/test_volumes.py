@@ -261,6 +261,24 @@ def test_u_gives_the_volume_to_the_containers_user(busybox: str, tmp_path: Path)
     assert (outside.stat().st_uid, tmp_path.stat().st_uid) == (0, 0)
 
 
+def test_u_has_the_time_it_takes(busybox: str, define: Define, trace: Trace, tmp_path: Path) -> None:
+    """A start whose files are given away for longer than TimeoutStartSec= goes on."""
+    lines = (f"Volume={tmp_path}:/x:U", "User=7", "Exec=sleep 1000", "StopSignal=SIGKILL")
+    unit = define("web", text(busybox, *lines) + "[Service]\nTimeoutStartSec=3\n")
+    trace("web", "fchownat:delay_enter=5000000:when=1")
+    systemctl("start", unit)
+    assert tmp_path.stat().st_uid == 7
+
+
+def test_u_through_a_link_to_a_directory_of_the_system_is_refused(busybox: str, tmp_path: Path) -> None:
+    """/media, which is empty, stays root's."""
+    (tmp_path / "link").symlink_to("/media")
+    failed = in_container(busybox, f"-v={tmp_path}/link:/y:ro,U", "-u=7", command="true", check=False)
+    assert failed.returncode == 125
+    assert f"option U would give away {tmp_path}/link" in failed.stderr
+    assert Path("/media").stat().st_uid == 0
+
+
 def test_a_subpath_never_leaves_its_volume(busybox: str) -> None:
     """A directory or a file of the volume is mounted alone; links are followed inside the volume only."""
     root = VOLUMES / "parts"
@@ -380,6 +398,44 @@ def test_volumes_that_systemd_mounts(busybox: str, tmp_path: Path) -> None:
     assert (tmp_path / "f").read_text() == "theirs"
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_a_volume_that_is_mounted_read_only_is_not_written_to(runtime: str, filled: str, tmp_path: Path) -> None:
+    """Neither by what fills a volume or gives it away, nor by the container, nor by an import; noexec holds too."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "f").touch()
+    run("tar", "-cf", tmp_path / "f.tar", "-C", tmp_path, "f")
+    options = ("-o", "type=none", "-o", f"device={tmp_path}/source", "-o", "o=bind,ro,noexec", "--uid=7")
+    ctrctl("volume", "create", "fixed", *options)
+    look = "grep ' /data ' /proc/mounts; touch /data/x"
+    done = in_container(filled, f"--runtime={runtime}", "-v=fixed:/data:U", command=look, check=False)
+    assert {"ro", "noexec"} <= set(done.stdout.split()[3].split(","))
+    assert "Read-only file system" in done.stderr
+    assert ctrctl("volume", "import", "fixed", tmp_path / "f.tar", check=False).returncode == 125
+    assert not list((tmp_path / "source").iterdir())
+    assert (tmp_path / "source").stat().st_uid == 0
+
+
+def test_a_mount_that_was_made_read_only_is_respected(filled: str, tmp_path: Path) -> None:
+    """By somebody else than ctr: an empty volume stays as it is, and U is refused."""
+    # Of two sources: a second mount of one would be propagated onto the first, writable.
+    mounted = {tmp_path / "source": VOLUMES / "sealed", tmp_path / "other": tmp_path / "bound"}
+    for source, place in mounted.items():
+        source.mkdir()
+        place.mkdir(parents=True)
+        run("mount", "--bind", "-o", "ro", source, place)
+    try:
+        in_container(filled, "-v=sealed:/data:ro", command="true")
+        failed = in_container(filled, f"-v={tmp_path}/bound:/x:ro,U", "-u=7", command="true", check=False)
+        assert failed.returncode == 125
+        assert "Read-only file system" in failed.stderr
+    finally:
+        for place in mounted.values():
+            run("umount", place)
+    for source in mounted:
+        assert not list(source.iterdir())
+        assert source.stat().st_uid == 0
+
+
 def test_a_file_is_mounted_through_a_loop_device(busybox: str, tmp_path: Path) -> None:
     """Which is gone with the volume."""
     (tmp_path / "content").mkdir()
@@ -424,6 +480,22 @@ def test_export_and_import_keep_everything(filled: str, tmp_path: Path) -> None:
     complete("second")
     run("sh", "-c", "ctrctl volume export second | ctrctl volume import third")
     complete("third")
+
+
+def test_an_import_ends_a_copy_that_was_killed(filled: str, define: Define, trace: Trace, tmp_path: Path) -> None:
+    """What was imported is not covered by the image's files with the next start."""
+    unit = define("web", text(filled, "Volume=killed:/data"))
+    trace("web", "utimensat:signal=KILL:when=9")
+    assert systemctl("start", unit, check=False).returncode != 0
+    assert (RECORDS / "killed.copying").stat().st_size
+    untrace("web")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/1").write_text("imported")
+    run("tar", "-cf", tmp_path / "sub.tar", "-C", tmp_path, "sub")
+    ctrctl("volume", "import", "killed", tmp_path / "sub.tar")
+    assert not (RECORDS / "killed.copying").exists()
+    systemctl("start", unit)
+    assert (VOLUMES / "killed/sub/1").read_text() == "imported"
 
 
 def test_an_archive_writes_nowhere_else(tmp_path: Path) -> None:

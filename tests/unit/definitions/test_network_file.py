@@ -51,7 +51,6 @@ EFFECTS = {
     "IPRange": ("10.0.0.8/29", {"subnets": (Subnet("10.0.0.0/24", "", "10.0.0.9", "10.0.0.14"),)}),
     "IPv6": ("yes", {"ipv6": True}),
     "Label": ('a=b "c=d e"', {"labels": (("a", "b"), ("c", "d e"))}),
-    "NetworkDeleteOnStop": ("on", {"delete_on_stop": True}),
     "NetworkName": ("%N-net", {"name": "shop-net"}),
     "Options": ("mtu=1400,isolate=1 metric=5", {"options": (("mtu", "1400"), ("isolate", "true"), ("metric", "5"))}),
     "Subnet": (
@@ -73,6 +72,14 @@ def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
 def test_every_done_key_is_tested() -> None:
     """The table promises nothing that is not shown to work."""
     assert {key.name for key in keys("Network") if key.section == "Network" and key.state is State.DONE} == set(EFFECTS)
+
+
+def test_a_network_stays_as_long_as_its_definition() -> None:
+    """NetworkDeleteOnStop= changes nothing, and a warning says what goes with the last container and what does not."""
+    result = compiled("NetworkDeleteOnStop=yes\n")
+    assert result.network == network("")
+    assert [(w.line, w.key) for w in result.warnings] == [(2, "NetworkDeleteOnStop")]
+    assert "the bridge and its rules go with the last container that runs" in result.warnings[0].message
 
 
 def test_gateways_and_ranges_belong_to_subnets_in_order() -> None:

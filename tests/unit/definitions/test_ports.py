@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from supervisor.definitions.ports import collide, discarded, published, shown
+from supervisor.definitions.ports import discarded, published, shown
 from supervisor.definitions.quadlet import compile_file
 from supervisor.errors import UserError
 from supervisor.spec.network import NetworkMode, Protocol, PublishedPort
+from supervisor.spec.ports import collide
 
 
 @pytest.mark.parametrize(
@@ -60,13 +61,6 @@ PORTS = st.builds(
 def test_what_is_shown_is_read_again(port: PublishedPort) -> None:
     """`shown` is the inverse of `published`."""
     assert published(shown(port)) == port
-
-
-@given(PORTS, PORTS)
-def test_collisions_are_symmetric(one: PublishedPort, other: PublishedPort) -> None:
-    """And a port collides with itself, unless it is chosen later."""
-    assert collide(one, other) == collide(other, one)
-    assert collide(one, one) == bool(one.host)
 
 
 @pytest.mark.parametrize(

@@ -81,13 +81,15 @@ class Neighbourhood:
 
 
 class Refusing(Disk):
-    """Refuses the effect number *at* (from 0) with *errno*; *fatal* instead kills the process there."""
+    """Refuses the effect number *at* (from 0) with *errno*; *fatal* instead kills the process there, or at the flush
+    number *flushes* (from 1)."""
 
     def __init__(self, at: int = -1, errno: int = 28, *, fatal: bool = False) -> None:
         self.at = at
         self.errno = errno
         self.fatal = fatal
         self.count = 0
+        self.flushes = 0
 
     def before(self, effect: str, path: str) -> None:
         self.count += 1
@@ -99,6 +101,9 @@ class Refusing(Disk):
     def flush(self, path: str) -> None:
         # A shared machine's disk takes its time, and no test here cuts the power.
         self.before("flush", path)
+        self.flushes -= 1
+        if not self.flushes:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Place:

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from supervisor.deploy import state
 from supervisor.errors import ConflictError, DefinitionError, NotFoundError
 from supervisor.names import namespace_unit
 from supervisor.render.tree import NETWORK
 from supervisor.spec.container import Container, Mount, MountType
 from supervisor.spec.network import DEFAULT, Attachment, Network, NetworkMode, PublishedPort, Subnet
+from supervisor.spec.record import Record
 from supervisor.spec.volume import Volume
-from tests.unit.deploy.host import Neighbourhood, Place
+from tests.unit.deploy.host import Neighbourhood, Place, Refusing
 
 
 @pytest.fixture
@@ -95,13 +98,102 @@ def test_a_changed_network_restarts_the_namespaces_in_it(place: Place) -> None:
     """A running container gets a new namespace when its network's subnet changes, and keeps it when nothing does."""
     first = network(place, "shop", "10.20.0.0/24")
     apply(place, attached(place, "web", "shop"), networks=(first,))
-    place.systemd.active["ctr@web.service"] = "active"
+    place.systemd.active |= {"ctr@web.service": "active", namespace_unit("web"): "active"}
     place.systemd.calls.clear()
     apply(place, attached(place, "web", "shop"), networks=(first,))
     assert place.systemd.calls == []
     apply(place, attached(place, "web", "shop"), networks=(network(place, "shop", "10.21.0.0/24"),))
     assert f"try-restart {namespace_unit('web')}" in place.systemd.calls
     assert address(place, "web").startswith("10.21.0.")
+
+
+def test_a_namespace_that_only_another_uses_is_made_anew(place: Place) -> None:
+    """Its own container is down, and a sidecar runs in it: it must not keep an address that is no longer its own."""
+    side = place.container("side", network=NetworkMode.CONTAINER, network_container="web")
+    apply(place, attached(place, "web"), side)
+    place.systemd.active |= {"ctr@side.service": "active", namespace_unit("web"): "active"}
+    place.systemd.calls.clear()
+    apply(place, attached(place, "web", ports=(PublishedPort(80, 8080),)), side)
+    assert place.systemd.calls == [f"try-restart {namespace_unit('web')}"]
+
+
+@pytest.mark.parametrize("flush", [3, 4])
+def test_what_a_killed_apply_owes_is_done_by_the_next(place: Place, flush: int) -> None:
+    """Killed after the switch: the next apply, which finds nothing changed, has systemd reload and restart."""
+    apply(place, attached(place, "web"))
+    place.systemd.active |= {"ctr@web.service": "active", namespace_unit("web"): "active"}
+    child = os.fork()
+    if not child:
+        disk = Refusing(fatal=True)
+        disk.at = -1
+        disk.flushes = flush
+        changed = attached(place, "web", ports=(PublishedPort(80, 8080),))
+        place.deployment(disk).apply((changed,), prune=lambda _: False)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    place.systemd.calls.clear()
+    again = attached(place, "web", ports=(PublishedPort(80, 8080),))
+    report = place.deployment().apply((again,), prune=lambda _: False)
+    assert report.restarted == ("web",)
+    assert place.systemd.calls[0] == "daemon-reload"
+    assert place.systemd.calls[-2:] == [f"try-restart {namespace_unit('web')}", "start ctr@web.service"]
+    place.systemd.calls.clear()
+    place.deployment().apply((again,), prune=lambda _: False)
+    assert place.systemd.calls == []
+
+
+def wishes(place: Place, **addresses: str) -> tuple[Container, ...]:
+    """Containers in the network shop that ask for these addresses; '' asks for none."""
+    return tuple(
+        place.container(name, network=NetworkMode.NETWORKS, attachments=(Attachment("shop", ip=ip),))
+        for name, ip in addresses.items()
+    )
+
+
+def test_who_asks_for_an_address_comes_before_who_had_it(place: Place) -> None:
+    """Whatever the order of names: in one apply, after a swap, and for one that was given up or merely given."""
+    shop = (network(place, "shop", "10.20.0.0/24"),)
+    apply(place, *wishes(place, a="", b="10.20.0.2"), networks=shop)
+    assert (address(place, "a"), address(place, "b")) == ("10.20.0.3", "10.20.0.2")
+    apply(place, *wishes(place, a="10.20.0.2", b="10.20.0.3"), networks=shop)
+    assert (address(place, "a"), address(place, "b")) == ("10.20.0.2", "10.20.0.3")
+    apply(place, *wishes(place, a="", b="10.20.0.2"), networks=shop)
+    assert address(place, "b") == "10.20.0.2" != address(place, "a")
+    assert "held by a" in problems(place, *wishes(place, a="10.20.0.9", b="10.20.0.9"), networks=shop)
+
+
+def test_a_port_that_somebody_names_is_no_free_port(place: Place) -> None:
+    """Neither when both come at once, nor when it was chosen for another before."""
+    anybody, chosen = PublishedPort(80), PublishedPort(80, 20000)
+    apply(place, attached(place, "a", ports=(anybody,)), attached(place, "b", ports=(chosen,)))
+    assert [r.ports[0].host for r in records(place)] == [20001, 20000]
+    place.deployment().remove("b")
+    apply(place, attached(place, "a", ports=(anybody,)), attached(place, "c", ports=(PublishedPort(80, 20001),)))
+    assert [r.ports[0].host for r in records(place)] == [20000, 20001]
+
+
+def test_the_default_network_outlives_its_definition(place: Place) -> None:
+    """A ctr.network that is removed leaves the network, as a container is in it."""
+    apply(place, attached(place, "web"), networks=(network(place, DEFAULT),))
+    before = address(place, "web")
+    apply(place, attached(place, "web"))
+    assert [n.name for n in place.deployment().networks()] == [DEFAULT]
+    assert address(place, "web") == before
+
+
+def test_a_volume_that_is_no_longer_mounted_has_no_unit(place: Place) -> None:
+    """A definition that loses its device becomes a plain directory; not while a container has it mounted."""
+    source = f"{place.layout.definitions}/data.volume"
+    mounted, plain = Volume("data", source, type="tmpfs", device="tmpfs"), Volume("data", source)
+    user = place.container("db", mounts=(Mount(MountType.VOLUME, "/data", "data"),))
+    place.deployment().apply((user,), volumes=(mounted,), prune=lambda _: False)
+    (unit,) = Path(place.layout.units).glob("*.mount")
+    place.systemd.active["ctr@db.service"] = "active"
+    with pytest.raises(DefinitionError, match="volume data: is mounted for db; stop what uses it first"):
+        place.deployment().apply((user,), volumes=(plain,), prune=lambda _: False)
+    place.systemd.active.clear()
+    place.deployment().apply((user,), volumes=(plain,), prune=lambda _: False)
+    assert f"stop {unit.name}" in place.systemd.calls and not unit.exists()
 
 
 def test_a_network_keeps_the_subnet_that_was_chosen_for_it(place: Place) -> None:
@@ -155,16 +247,14 @@ def test_a_free_port_is_chosen_once(place: Place) -> None:
     """Host port 0 becomes a free one, no other container's and none the host listens on, and stays."""
     wish = (PublishedPort(80),)
     apply(place, attached(place, "a", ports=wish), attached(place, "b", ports=wish))
-    chosen = [d.ports[0].host for d in records(place)]
+    chosen = [r.ports[0].host for r in records(place)]
     assert all(chosen) and len(set(chosen)) == 2
     apply(place, attached(place, "a", ports=wish, command="new"), attached(place, "b", ports=wish))
-    assert [d.ports[0].host for d in records(place)] == chosen
+    assert [r.ports[0].host for r in records(place)] == chosen
 
 
-def records(place: Place) -> list[object]:
-    from supervisor.deploy import state
-
-    return [d.record for d in state.read_all(place.layout)]  # type: ignore[misc]
+def records(place: Place) -> list[Record]:
+    return [deployed.record for deployed in state.read_all(place.layout)]
 
 
 def test_a_volume_stays_when_its_definition_goes(place: Place) -> None:

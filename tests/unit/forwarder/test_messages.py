@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from supervisor.forwarder.messages import LONGEST, allowed, has_barrier
 
 PASS = ["READY=1", "RELOADING=1", "STOPPING=1", "WATCHDOG=1", "WATCHDOG=trigger", "ERRNO=2", "EXTEND_TIMEOUT_USEC=5"]
+PASS += ["ERRNO=4095", "EXTEND_TIMEOUT_USEC=0", "EXTEND_TIMEOUT_USEC=9223372036854775807"]
 DROPPED = [
     "MAINPID=1",
     "MAINPIDFDID=7",
@@ -25,6 +26,16 @@ DROPPED = [
     " READY=1",
     "READY",
     "",
+    # systemd would warn of each of these.
+    "ERRNO=0",
+    "ERRNO=4096",
+    "ERRNO=-1",
+    "ERRNO=010",
+    "ERRNO=",
+    "EXTEND_TIMEOUT_USEC=9223372036854775808",
+    "EXTEND_TIMEOUT_USEC=99999999999999999999",
+    "EXTEND_TIMEOUT_USEC=08",
+    "EXTEND_TIMEOUT_USEC=\N{ARABIC-INDIC DIGIT ONE}",
 ]
 
 

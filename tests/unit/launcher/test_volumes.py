@@ -125,12 +125,50 @@ def test_a_lock_on_a_file_that_was_removed_is_taken_again(tmp_path: Path) -> Non
     os.close(found[0])
 
 
+def test_a_marker_that_comes_back_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its content is on disk before the copy begins, and gone from there before the marker is: after a power cut one
+    that was removed may be back, with the container's own data in the volume already."""
+    directory, marker = tmp_path / "data", tmp_path / "records/data.copying"
+    directory.mkdir()
+    flushed: list[tuple[str, int]] = []
+    flush = volumes._flush
+
+    def watched(path: str) -> None:
+        flush(path)
+        flushed.append((path, marker.stat().st_size))
+
+    monkeypatch.setattr(volumes, "_flush", watched)
+    volumes._copy_locked(-1, str(directory), str(marker), "", str(tmp_path), "")
+    assert [(path, size > 0) for path, size in flushed] == [
+        (str(marker.parent), True),
+        (str(directory), True),
+        (str(marker.parent), False),
+    ]
+    assert not marker.exists()
+
+
+def test_u_never_gives_a_directory_of_the_system_away(tmp_path: Path) -> None:
+    """Nor through a link to it. Only what finds the source is called here: a test that fails must not give away any."""
+    (tmp_path / "link").symlink_to("/var/run")
+    (tmp_path / "passwd").symlink_to("/etc/passwd")
+    for source in ("/", "/var/run", "/usr/../etc/", f"{tmp_path}/link", f"{tmp_path}/passwd"):
+        with pytest.raises(UserError, match="option U would give away"):
+            os.close(volumes._to_give(source))
+    (tmp_path / "file").touch()
+    assert same(volumes._to_give(f"{tmp_path}/file"), tmp_path / "file")
+
+
 def test_a_long_copy_extends_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """systemd is asked for more time until there is a report, and not without end."""
     monkeypatch.setattr(volumes, "_ASK_SECONDS", 0.001)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
         reader, writer = os.pipe()
+        os.write(writer, b"x")
+        volumes.wait_patiently(reader, str(tmp_path / "notify"))
+        # At once: a start may have less time than until the second question.
+        assert listener.recv(100, socket.MSG_DONTWAIT) == b"EXTEND_TIMEOUT_USEC=60000000"
+        assert os.read(reader, 1) == b"x"
 
         def report() -> None:
             for _ in range(3):

@@ -49,6 +49,18 @@ def test_what_netavark_gets() -> None:
     ]
 
 
+def test_the_wildcard_of_its_only_family_is_no_address() -> None:
+    """netavark 1.4 takes '0.0.0.0' for an address that packets go to, and no packet does; '' says the same as long as
+    the container has no address of the other family."""
+    ports = (PublishedPort(80, 8080, address="0.0.0.0"), PublishedPort(80, 8080, address="::"))
+
+    def asked(*networks: str) -> list[str]:
+        return [port["host_ip"] for port in json.loads(made(*networks, ports=ports).netavark)["port_mappings"]]
+
+    assert asked("ctr") == ["", "::"]
+    assert asked("ctr", "back") == ["0.0.0.0", "::"]
+
+
 def test_names() -> None:
     """Name, host name and aliases, in each network that serves names; upstream servers where there is a way out."""
     lines = {line[0]: line[1:] for line in made("ctr", "back", "vault", "quiet", "lan", dns=("1.1.1.1",)).dns}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from supervisor.network import holders, resolver, routes
-from supervisor.network.record import Port
+from supervisor.network.record import Port, Record
 
 ROUTE = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -69,12 +71,13 @@ def test_busy_ports(tmp_path: Path) -> None:
 
 
 def test_addresses_of_listeners(tmp_path: Path) -> None:
-    """In the words of people: '' for all, IPv4 also where a socket is an IPv6 one."""
+    """In the words of people: '' for what may be all of both families, IPv4 also where a socket is an IPv6 one."""
     assert list(routes.listeners("tcp", proc(tmp_path))) == [
         ("127.0.0.1", 8080, 501),
         ("", 443, 503),
         ("127.0.0.1", 3000, 504),
     ]
+    assert list(routes.listeners("udp", str(tmp_path))) == [("0.0.0.0", 53, 505)]
 
 
 def test_who_has_a_port(tmp_path: Path) -> None:
@@ -85,6 +88,35 @@ def test_who_has_a_port(tmp_path: Path) -> None:
     assert holders.find(Port("tcp", "127.0.0.2", "8080", "1"), 8080, (), root) == ""
     assert holders.find(Port("udp", "", "8080", "1"), 8080, (), root) == ""
     assert holders.find(Port("tcp", "", "443", "1"), 443, (), root) == "a process in another namespace"
+    assert holders.find(Port("udp", "127.0.0.1", "53", "1"), 53, (), root)
+    assert holders.find(Port("udp", "::", "53", "1"), 53, (), root) == ""
+
+
+def test_a_container_has_a_port_in_its_family_alone(tmp_path: Path) -> None:
+    """The one on '::' is not in the way of '0.0.0.0', nor of an IPv4 address."""
+    record = Record("ctr-network=1\nname=six\nnetavark={}\nport=tcp\t::\t80\t2\n")
+    found = {
+        address: holders.find(Port("tcp", address, "81", "1"), 81, (record,), str(tmp_path))
+        for address in ("", "::", "::1", "0.0.0.0", "127.0.0.1")
+    }
+    assert found == {"": "container six", "::": "container six", "::1": "container six", "0.0.0.0": "", "127.0.0.1": ""}
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ((), "container h"),
+        (("ctr@h.service", "ctr@s.service"), "container h"),
+        (("ctr@s.service",), "the network of container h, which container s shares"),
+        (
+            ("ctr@s.service", "tap.service"),
+            "the network of container h, which container s and tap.service share",
+        ),
+    ],
+)
+def test_who_keeps_a_namespace(units: tuple[str, ...], expected: str) -> None:
+    """The container itself while it needs it; once it has ended, those who share its network."""
+    assert holders.kept("h", units) == expected
 
 
 def test_resolver_of_the_host(tmp_path: Path) -> None:

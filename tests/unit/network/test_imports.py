@@ -15,7 +15,7 @@ OURS = {
     "names",
     "network",
     "network.dns",
-    "network.main",
+    "network.gateways", "network.main",
     "network.names",
     "network.namespace",
     "network.netavark",

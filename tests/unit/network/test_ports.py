@@ -53,6 +53,7 @@ def test_publish_all() -> None:
     [
         ([PublishedPort(80, 8080), PublishedPort(81, 8080)], "port 8080/tcp: published twice"),
         ([PublishedPort(80, 8080, 5), PublishedPort(81, 8084, address="10.0.0.1")], "published twice"),
+        ([PublishedPort(80, 8080, address="::"), PublishedPort(80, 8080, address="::1")], "published twice"),
         ([PublishedPort(0, 8080)], "ports are 1 to 65535"),
         ([PublishedPort(80, 65535, 2)], "ends beyond 65535"),
         ([PublishedPort(80, 8080, address="localhost")], "'localhost' is not an address"),
@@ -73,6 +74,10 @@ def test_ports_that_only_look_alike() -> None:
         PublishedPort(80, 8081, address="127.0.0.2"),
         PublishedPort(80, 8082, address="0.0.0.0"),
         PublishedPort(80, 8082, address="::1"),
+        PublishedPort(80, 8083, address="0.0.0.0"),
+        PublishedPort(80, 8083, address="::"),
+        PublishedPort(80, 8084, address="::"),
+        PublishedPort(80, 8084, address="127.0.0.1"),
     ]
     assert resolve(container(*same), (), (), ()) == tuple(same)
 

@@ -11,7 +11,7 @@ import pytest
 from supervisor.errors import UserError
 from supervisor.health import plan
 from supervisor.paths import Layout
-from supervisor.render import health, oci
+from supervisor.render import dropins, health, oci, readiness
 from supervisor.render.users import Accounts
 from supervisor.spec.container import Container, Entry, UnitSections
 from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
@@ -103,6 +103,25 @@ def test_a_container_that_notifies_is_told_where() -> None:
     assert [m["source"] for m in config["mounts"] if m["destination"] == "/run/notify"] == ["/run/ctr/notify/web"]
     with pytest.raises(UserError, match=r"WatchdogSec=.*Notify=yes"):
         oci.config(container(unit=unit), IMAGE, accounts, FACTS, Layout())
+
+
+def test_an_empty_watchdog_is_none() -> None:
+    """And it resets nothing, as systemd reads it."""
+    empty, some = Entry("WatchdogSec", ""), Entry("WatchdogSec", "5s")
+    for notify in Notify:
+        assert "WATCHDOG_USEC" not in readiness.environment(
+            container(notify=notify, unit=UnitSections(service=(empty,)))
+        )
+    unit = UnitSections(service=(some, empty))
+    assert readiness.environment(container(notify=Notify.CONTAINER, unit=unit))["WATCHDOG_USEC"] == "5000000"
+
+
+def test_the_start_waits_for_health() -> None:
+    """Notify=healthy: a part of the start as systemd sees it; the launcher does not know of it."""
+    line = "ExecStartPost=/usr/lib/ctr/ctr-probe start web"
+    for notify in Notify:
+        made = container(health=CHECK, notify=notify)
+        assert (line in dropins.text(made, IMAGE, FACTS, Layout()).splitlines()) == (notify is Notify.HEALTHY)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,8 @@ def test_network_files() -> None:
     for owner, targets in (("web", by_target()), ("other", joined)):
         for path in ("/etc/hosts", "/etc/resolv.conf"):
             mount = targets[path]
-            assert mount.source == f"/var/lib/ctr/containers/{owner}/resolving/{path.removeprefix('/etc/')}" and "rw" in mount.options
+            directory = f"/var/lib/ctr/containers/{owner}/resolving"
+            assert mount.source == f"{directory}/{path.removeprefix('/etc/')}" and "rw" in mount.options
     none = by_target(network=NetworkMode.NONE)
     assert none["/etc/hosts"].source == "/var/lib/ctr/containers/web/current/hosts"
     assert "/etc/resolv.conf" not in none

@@ -118,6 +118,19 @@ def test_an_empty_volume_is_filled() -> None:
     assert planned(volume("/data", "data", "copy"), known=(owned,)).copy_ups == ((directory, marker, "/data", "7:-1"),)
 
 
+def test_a_volume_that_is_mounted_read_only_stays_so() -> None:
+    """Whatever its container asks for: nothing is copied into it or given away, and the runtime's mount of it is
+    read-only too; noexec holds as well."""
+    known = Volume("data", "", "none", "/srv/ro", "bind,ro,noexec", uid=7)
+    one = container(mounts=(volume("/data", "data", "copy", "U", "rw", "exec"),))
+    found = planned(*one.mounts, known=(known,))
+    assert (found.volumes, found.copy_ups, found.chowns) == ((f"{STATE}/volumes/data",), (), ())
+    config = oci.config(one, IMAGE, ACCOUNTS, FACTS, Layout(), {"data": known})
+    (mount,) = (m for m in config["mounts"] if m["destination"] == "/data")
+    assert {"ro", "noexec", "nosuid", "nodev"} <= set(mount["options"])
+    assert {"rw", "exec"}.isdisjoint(mount["options"])
+
+
 def test_part_of_a_volume_is_mounted_from_a_place_of_the_launchers() -> None:
     """The runtime never resolves a path inside a volume, and nothing is copied into a part."""
     one = container(mounts=(volume("/a"), volume("/b", "data", "subpath=logs/web")))

@@ -10,15 +10,15 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from supervisor.cli import option
-from supervisor.cli.console import Console, printable
+from supervisor.cli import listing, option
+from supervisor.cli.console import Console
 from supervisor.definitions import network_values, networks, values
 from supervisor.deploy import records, state
 from supervisor.deploy.deploy import Deployment
 from supervisor.deploy.networking import names as networks_of
 from supervisor.deploy.records import NetworkRecord
 from supervisor.deploy.state import Deployed
-from supervisor.errors import ConflictError, CtrError, DefinitionError, HostError, UserError
+from supervisor.errors import ConflictError, DefinitionError, HostError, UserError
 from supervisor.images.store import Store
 from supervisor.paths import Layout
 from supervisor.spec.network import DEFAULT, Driver, Network, Subnet
@@ -39,7 +39,13 @@ EXAMPLES = {
 #: Puts back the rules of every container that runs, whenever it is started.
 RELOAD_UNIT = "ctr-firewall.service"
 
-_FILTERS = ("name", "driver", "label", "dangling")
+#: What ``ls --filter`` knows, with an example each.
+FILTERS = {
+    "name": "name=TEXT",
+    "driver": "driver=DRIVER",
+    "label": "label=KEY[=VALUE]",
+    "dangling": "dangling=true|false",
+}
 
 T = TypeVar("T")
 
@@ -48,16 +54,11 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """One sub-command each."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _configure_create(actions.add_parser("create", help="make a network"))
-    listing = actions.add_parser("ls", help="list networks")
-    listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    listing.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
-    listing.add_argument(
-        "-f",
-        "--filter",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="only those whose name contains, whose driver is, that carry the label, or that nothing uses: "
+    ls = actions.add_parser("ls", help="list networks")
+    listing.configure(ls)
+    listing.configure_filters(
+        ls,
+        "only those whose name contains, whose driver is, that carry the label, or that nothing uses: "
         "name=back, driver=bridge, label=tier, dangling=true; the same key twice means either",
     )
     inspect = actions.add_parser("inspect", help="show everything known about a network, as JSON")
@@ -169,39 +170,10 @@ def _options(args: argparse.Namespace, driver: Driver) -> tuple[str, tuple[tuple
 
 
 def _list(args: argparse.Namespace, console: Console) -> int:
-    wanted = parse_filters(args.filter)
-    found = [one for one in documents(console.layout) if matches(one, wanted)]
-    if args.quiet:
-        for one in found:
-            console.line(one["name"])
-    elif args.format == "json":
-        console.json(found)
-    else:
-        console.table(("NAME", "DRIVER", "SUBNETS", "INTERFACE", "USED BY"), map(row, found))
+    wanted = listing.parse_filters(args.filter, FILTERS)
+    found = [one for one in documents(console.layout) if listing.matches(one, wanted)]
+    listing.show(found, args, console, ("NAME", "DRIVER", "SUBNETS", "INTERFACE", "USED BY"), row)
     return 0
-
-
-def parse_filters(texts: Iterable[str]) -> dict[str, list[str]]:
-    """``KEY=VALUE`` words by key. Raises `UserError` for a key that does not exist."""
-    wanted: dict[str, list[str]] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if key not in _FILTERS or not equals or (key == "dangling" and value not in ("true", "false")):
-            raise UserError(f"filter '{text}': use name=TEXT, driver=DRIVER, label=KEY[=VALUE] or dangling=true|false")
-        wanted.setdefault(key, []).append(value)
-    return wanted
-
-
-def matches(one: Mapping[str, Any], wanted: Mapping[str, list[str]]) -> bool:
-    """Whether the document *one* fits: any value of a key, every key; labels all have to be there."""
-    labels = {word for key, value in one["labels"].items() for word in (key, f"{key}={value}")}
-    dangling = "false" if one["containers"] else "true"
-    return (
-        ("name" not in wanted or any(text in one["name"] for text in wanted["name"]))
-        and ("driver" not in wanted or one["driver"] in wanted["driver"])
-        and ("dangling" not in wanted or dangling in wanted["dangling"])
-        and all(label in labels for label in wanted.get("label", ()))
-    )
 
 
 def row(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -218,7 +190,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> int:
         records.networks(console.layout).read(name)  # says what to do about one that is not there
         found.append(known[name])
 
-    status = _each(args.name, console, inspect)
+    status = listing.each(args.name, console, inspect)
     console.json(found)
     return status
 
@@ -278,7 +250,7 @@ def _remove(args: argparse.Namespace, console: Console) -> int:
             if source not in ("", SOURCE):
                 console.note(f"{name}: its definition {source} is still there; 'ctrctl apply' will make it again")
 
-        return _each(args.name, console, remove)
+        return listing.each(args.name, console, remove)
 
 
 def _prune(args: argparse.Namespace, console: Console) -> int:
@@ -290,21 +262,10 @@ def _prune(args: argparse.Namespace, console: Console) -> int:
             deployment.remove_network(name)
             console.line(name)
 
-        status = _each([one["name"] for one in unused if one["source"] == SOURCE], console, remove)
+        status = listing.each([one["name"] for one in unused if one["source"] == SOURCE], console, remove)
     for one in unused:
         if one["source"] != SOURCE:
             console.note(f"{one['name']}: kept; it is defined in {one['source']}")
-    return status
-
-
-def _each(names: Iterable[str], console: Console, action: Callable[[str], None]) -> int:
-    status = 0
-    for name in dict.fromkeys(names):
-        try:
-            action(name)
-        except CtrError as error:
-            console.error(printable(str(error)))
-            status = 125
     return status
 
 

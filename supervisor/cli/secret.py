@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import time
 
+from supervisor.cli import listing
 from supervisor.cli.console import printable
-from supervisor.errors import ConflictError, CtrError, HostError, NotFoundError, UserError
+from supervisor.errors import ConflictError, HostError, NotFoundError, UserError
 from supervisor.names import check_name, is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from typing import Any
 
     from supervisor.cli.console import Console
@@ -47,9 +47,7 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     create.add_argument("name", metavar="NAME", help="what containers will call it")
     create.add_argument("file", metavar="FILE", help="the value; '-' is stdin, which asks at a terminal")
     create.add_argument("-r", "--replace", action="store_true", help="even if there is one of that name")
-    listing = actions.add_parser("ls", help="list secrets")
-    listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    listing.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
+    listing.configure(actions.add_parser("ls", help="list secrets"))
     inspect = actions.add_parser("inspect", help="show everything known about a secret but its value, as JSON")
     inspect.add_argument("name", nargs="+", metavar="NAME")
     remove = actions.add_parser("rm", help="remove secrets")
@@ -137,25 +135,15 @@ def _encrypt(name: str, value: bytes, output: int) -> None:
 
 def _list(args: argparse.Namespace, console: Console) -> int:
     found = secrets(console.layout)
-    if args.quiet:
-        for secret in found:
-            console.line(secret["name"])
-    elif args.format == "json":
-        console.json(found)
-    else:
-        from supervisor.cli.image import age
+    from supervisor.cli.image import age
 
-        now = time.time()
-        rows = (
-            (
-                secret["name"],
-                "yes" if secret["encrypted"] else ("yellow", "no"),
-                age(secret["modified"], now),
-                ", ".join(secret["used_by"]),
-            )
-            for secret in found
-        )
-        console.table(("NAME", "ENCRYPTED", "MODIFIED", "USED BY"), rows)
+    now = time.time()
+
+    def row(secret: listing.Document) -> tuple[listing.Cell, ...]:
+        encrypted = "yes" if secret["encrypted"] else ("yellow", "no")
+        return secret["name"], encrypted, age(secret["modified"], now), ", ".join(secret["used_by"])
+
+    listing.show(found, args, console, ("NAME", "ENCRYPTED", "MODIFIED", "USED BY"), row)
     return 0
 
 
@@ -165,7 +153,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> int:
     def inspect(name: str) -> None:
         found.append(_need(name, console.layout))
 
-    status = _each(args.name, console, inspect)
+    status = listing.each(args.name, console, inspect)
     console.json(found)
     return status
 
@@ -181,18 +169,7 @@ def _remove(args: argparse.Namespace, console: Console) -> int:
         os.unlink(console.layout.root + secret["path"])
         console.line(name)
 
-    return _each(args.name, console, remove)
-
-
-def _each(names: list[str], console: Console, action: Callable[[str], None]) -> int:
-    status = 0
-    for name in names:
-        try:
-            action(name)
-        except CtrError as error:
-            console.error(printable(str(error)))
-            status = 125
-    return status
+    return listing.each(args.name, console, remove)
 
 
 _ACTIONS = {"create": _create, "ls": _list, "inspect": _inspect, "rm": _remove}

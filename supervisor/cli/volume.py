@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from supervisor.cli import option
-from supervisor.cli.console import Console, printable
+from supervisor.cli import listing, option
+from supervisor.cli.console import Console
 from supervisor.cli.image import size as human
 from supervisor.definitions import values, volume_file
 from supervisor.deploy import records, state
 from supervisor.deploy.deploy import Deployment
 from supervisor.deploy.records import VolumeRecord
-from supervisor.errors import CtrError, DefinitionError, HostError, NotFoundError, UserError
+from supervisor.errors import DefinitionError, HostError, NotFoundError, UserError
 from supervisor.images.store import Store
 from supervisor.names import check_name, is_name
 from supervisor.paths import Layout
@@ -40,7 +40,8 @@ EXAMPLES = {
     )
 }
 
-_FILTERS = ("name", "label", "dangling")
+#: What ``ls --filter`` knows, with an example each.
+FILTERS = {"name": "name=TEXT", "label": "label=KEY[=VALUE]", "dangling": "dangling=true|false"}
 _HIGHEST_ID = 2**32 - 2
 
 
@@ -48,16 +49,11 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """One sub-command each."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _configure_create(actions.add_parser("create", help="make a volume"))
-    listing = actions.add_parser("ls", help="list volumes")
-    listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    listing.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
-    listing.add_argument(
-        "-f",
-        "--filter",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="only those whose name contains, that carry the label, or that no container names: "
+    ls = actions.add_parser("ls", help="list volumes")
+    listing.configure(ls)
+    listing.configure_filters(
+        ls,
+        "only those whose name contains, that carry the label, or that no container names: "
         "name=data, label=tier, dangling=true; the same key twice means either",
     )
     inspect = actions.add_parser("inspect", help="show everything known about a volume, as JSON")
@@ -208,15 +204,9 @@ def _named(container: Container) -> frozenset[str]:
 
 
 def _list(args: argparse.Namespace, console: Console) -> int:
-    wanted = parse_filters(args.filter)
-    found = [one for one in documents(console.layout) if matches(one, wanted)]
-    if args.quiet:
-        for one in found:
-            console.line(one["name"])
-    elif args.format == "json":
-        console.json(found)
-    else:
-        console.table(("NAME", "TYPE", "DEVICE", "USED BY"), map(row, found))
+    wanted = listing.parse_filters(args.filter, FILTERS)
+    found = [one for one in documents(console.layout) if listing.matches(one, wanted)]
+    listing.show(found, args, console, ("NAME", "TYPE", "DEVICE", "USED BY"), row)
     return 0
 
 
@@ -224,28 +214,6 @@ def row(one: Mapping[str, Any]) -> tuple[str, ...]:
     """The cells of one line."""
     kind = "directory" if one["unit"] is None else one["type"] or "auto"
     return one["name"], kind, one["device"] or "-", ", ".join(one["containers"])
-
-
-def parse_filters(texts: Iterable[str]) -> dict[str, list[str]]:
-    """``KEY=VALUE`` words by key. Raises `UserError` for a key that does not exist."""
-    wanted: dict[str, list[str]] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if key not in _FILTERS or not equals or (key == "dangling" and value not in ("true", "false")):
-            raise UserError(f"filter '{text}': use name=TEXT, label=KEY[=VALUE] or dangling=true|false")
-        wanted.setdefault(key, []).append(value)
-    return wanted
-
-
-def matches(one: Mapping[str, Any], wanted: Mapping[str, list[str]]) -> bool:
-    """Whether the document *one* fits: any value of a key, every key; labels all have to be there."""
-    labels = {word for key, value in one["labels"].items() for word in (key, f"{key}={value}")}
-    dangling = "false" if one["containers"] else "true"
-    return (
-        ("name" not in wanted or any(text in one["name"] for text in wanted["name"]))
-        and ("dangling" not in wanted or dangling in wanted["dangling"])
-        and all(label in labels for label in wanted.get("label", ()))
-    )
 
 
 def _inspect(args: argparse.Namespace, console: Console) -> int:
@@ -256,7 +224,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> int:
         find(console.layout, name)
         found.append(known[name])
 
-    status = _each(args.name, console, inspect)
+    status = listing.each(args.name, console, inspect)
     console.json(found)
     return status
 
@@ -280,7 +248,7 @@ def _remove(args: argparse.Namespace, console: Console) -> int:
             if _is_defined(source, console.layout):
                 console.note(f"{name}: its definition {source} is still there; 'ctrctl apply' will make it again")
 
-        return _each(args.name, console, remove)
+        return listing.each(args.name, console, remove)
 
 
 def _prune(args: argparse.Namespace, console: Console) -> int:
@@ -301,7 +269,7 @@ def _prune(args: argparse.Namespace, console: Console) -> int:
             freed += size
             console.line(name)
 
-        status = _each([one["name"] for one in going], console, remove)
+        status = listing.each([one["name"] for one in going], console, remove)
     for one in unused:
         if one not in going:
             console.note(f"{one['name']}: kept; it is defined in {one['source']}")
@@ -376,17 +344,6 @@ def _mounted(record: VolumeRecord, layout: Layout) -> str:
             if (result := manager.start(unit)) not in ("done", "skipped"):
                 raise HostError(f"{unit}: its start job ended as '{result}'; see 'systemctl status {unit}'")
     return f"{layout.volumes}/{record.volume.name}"
-
-
-def _each(names: Iterable[str], console: Console, action: Callable[[str], None]) -> int:
-    status = 0
-    for name in dict.fromkeys(names):
-        try:
-            action(name)
-        except CtrError as error:
-            console.error(printable(str(error)))
-            status = 125
-    return status
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace, Console], int]] = {

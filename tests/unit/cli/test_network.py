@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli import network
+from supervisor.cli import listing, network
 from supervisor.cli.console import Console
 from supervisor.cli.main import guarded
 from supervisor.cli.parser import parser
@@ -134,16 +134,16 @@ def test_the_default_network_is_of_containers_that_name_none() -> None:
 )
 def test_filters(filters: list[str], names: list[str]) -> None:
     """Values of a key are alternatives, keys and labels all have to fit."""
-    wanted = network.parse_filters(filters)
+    wanted = listing.parse_filters(filters, network.FILTERS)
     every = [network.document(record, (WEB,)) for record in (BACK, IDLE)]
-    assert [one["name"] for one in every if network.matches(one, wanted)] == names
+    assert [one["name"] for one in every if listing.matches(one, wanted)] == names
 
 
 @pytest.mark.parametrize("text", ["name", "colour=red", "dangling=maybe", ""])
 def test_filters_that_make_no_sense(text: str) -> None:
     """A filter that could never match is an error, not an empty list."""
     with pytest.raises(UserError, match=r"^filter "):
-        network.parse_filters([text])
+        listing.parse_filters([text], network.FILTERS)
 
 
 def host(root: Path) -> Layout:

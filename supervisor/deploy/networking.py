@@ -58,8 +58,8 @@ def names(container: Container) -> tuple[str, ...]:
 class Allotment:
     """Hands out addresses and ports among the containers of one host.
 
-    What a container asks for by number comes before what another merely had: a container that is deployed anew keeps
-    its address only while nobody asks for it.
+    What a container has it keeps, as long as its definition asks for the same; what another asks for by number comes
+    before what nobody has yet.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Allotment:
         """*staying*: the deployed containers; *wanted*: those that are deployed (anew). *busy*: host ports that are
         listened on, with their protocol."""
         self._networks = networks
-        self._before = {deployed.name: deployed.record for deployed in staying}
-        self._waiting = {container.name for container in wanted}
+        before = {deployed.name: deployed for deployed in staying}
+        self._before = {name: deployed.record for name, deployed in before.items()}
         self._busy = set(busy)
         self._taken: dict[str, dict[str, str]] = {name: {} for name in networks}
         self._asked: dict[str, dict[str, str]] = {name: {} for name in networks}
@@ -83,45 +83,43 @@ class Allotment:
             for attachment in container.attachments:
                 for address in filter(None, (attachment.ip, attachment.ip6)):
                     self._asked.setdefault(attachment.network, {}).setdefault(address, container.name)
-        for name, record in self._before.items():
-            if name not in self._waiting:
-                self._take(name, record.leases, record.ports)
+        anew = {container.name: container for container in wanted}
+        for name, deployed in before.items():
+            asks = anew.get(name, deployed.container)
+            for lease in deployed.record.leases:
+                if _wish(asks, lease.network) == _wish(deployed.container, lease.network):
+                    self._take(name, (lease,), ())
+            self._take(name, (), deployed.record.ports)
 
     def networking(self, container: Container, image: ImageConfig, hostname: str) -> Networking:
         """Raises `UserError`: no such network, an address that is taken, a subnet that is full."""
-        self._waiting.discard(container.name)
         if container.network is not NetworkMode.NETWORKS:
             return Networking()
         before = self._before.get(container.name)
         others = {network: self._held_by_others(container, network) for network in self._networks}
         leases = addresses.lease(container, self._networks, others, before.leases if before else ())
         fixed = {number for name, numbers in self._fixed.items() if name != container.name for number in numbers}
-        had = {number for name in self._waiting for port in self._ports_before(name) for number in _numbers(port)}
-        kept = tuple(port for port in self._ports_before(container.name) if fixed.isdisjoint(_numbers(port)))
-        published = ports.resolve(container, image.exposed_ports, self._busy | fixed | had, kept)
+        ports_before = before.ports if before else ()
+        published = ports.resolve(container, image.exposed_ports, self._busy | fixed, ports_before)
         self._take(container.name, leases, published)
         text = document.text(container, hostname, self._networks, leases, published)
         return Networking(leases, published, text)
 
     def _held_by_others(self, container: Container, network: str) -> dict[str, str]:
-        own = {address for a in container.attachments for address in (a.ip, a.ip6)}
-        held = {
-            address: name
-            for name in sorted(self._waiting & self._before.keys())
-            for lease in self._before[name].leases
-            for address in lease.addresses
-            if lease.network == network and address not in own
-        }
-        asked = {address: name for address, name in self._asked[network].items() if name != container.name}
-        return held | self._taken[network] | asked
-
-    def _ports_before(self, name: str) -> tuple[PublishedPort, ...]:
-        return self._before[name].ports if name in self._before else ()
+        held = {**self._asked[network], **self._taken[network]}
+        return {address: name for address, name in held.items() if name != container.name}
 
     def _take(self, name: str, leases: Iterable[Lease], published: Iterable[PublishedPort]) -> None:
         for lease in leases:
             self._taken.setdefault(lease.network, {}).update(dict.fromkeys(lease.addresses, name))
         self._busy |= {number for port in published for number in _numbers(port)}
+
+
+def _wish(container: Container, network: str) -> tuple[str, str] | None:
+    """The addresses *container* asks for in *network*; None when it is not in it."""
+    if network not in names(container):
+        return None
+    return next(((a.ip, a.ip6) for a in container.attachments if a.network == network), ("", ""))
 
 
 def _numbers(port: PublishedPort) -> frozenset[tuple[str, int]]:

@@ -87,8 +87,17 @@ def is_active(unit: str) -> bool:
 
 
 def main_pid(name: str) -> int:
-    """MainPID of the container's unit: its init; 0 when it does not run."""
-    return int(show(service(name), "MainPID")["MainPID"])
+    """MainPID of the container's unit, its init, once that is the container's own program; 0 when it does not run.
+
+    The unit is active a moment before the runtime, which waits as init until then, becomes the program.
+    """
+
+    def started() -> tuple[int] | None:
+        pid = int(show(service(name), "MainPID")["MainPID"])
+        is_runtime = command_of(pid).partition(" ")[0].rpartition("/")[2] in ("crun", "runc") if pid else False
+        return None if is_runtime else (pid,)
+
+    return wait_until(started, what=f"the program of {name} runs")[0]
 
 
 def cgroup_of(unit: str) -> Path:
@@ -150,7 +159,7 @@ def messages(*matches: str, unit: str | None = None, since: float | None = None)
     return [message(entry).decode(errors="replace") for entry in journal(*matches, unit=unit, since=since)]
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T | None], timeout: float = 10.0, what: str = "") -> T:
     """Ask `condition` until it is true and return its answer; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):

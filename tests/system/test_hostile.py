@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hostkit import DEFINITIONS, STATE, ctrctl, is_active, messages, names, run, systemctl
+from hostkit import DEFINITIONS, STATE, ctrctl, is_active, main_pid, messages, names, run, systemctl
 from imagekit import device, file, layer, layout, symlink
 
 Define = Callable[..., str]
@@ -130,7 +130,7 @@ def test_a_missing_environment_file_fails_the_start(define: Define, busybox: str
     path.write_text("MODE=real\n")
     try:
         systemctl("start", unit)
-        pid = int(run("systemctl", "show", "-P", "MainPID", unit).stdout)
+        pid = main_pid("web")
         assert b"MODE=real" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     finally:
         path.unlink()

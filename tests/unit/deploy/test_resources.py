@@ -159,17 +159,19 @@ def test_who_asks_for_an_address_comes_before_who_had_it(place: Place) -> None:
     assert (address(place, "a"), address(place, "b")) == ("10.20.0.2", "10.20.0.3")
     apply(place, *wishes(place, a="", b="10.20.0.2"), networks=shop)
     assert address(place, "b") == "10.20.0.2" != address(place, "a")
+    has = address(place, "a")
+    assert f"address {has} on network shop: held by a" in problems(place, *wishes(place, a="", b=has), networks=shop)
     assert "held by a" in problems(place, *wishes(place, a="10.20.0.9", b="10.20.0.9"), networks=shop)
 
 
 def test_a_port_that_somebody_names_is_no_free_port(place: Place) -> None:
-    """Neither when both come at once, nor when it was chosen for another before."""
+    """When both come at once; and one that was chosen stays."""
     anybody, chosen = PublishedPort(80), PublishedPort(80, 20000)
     apply(place, attached(place, "a", ports=(anybody,)), attached(place, "b", ports=(chosen,)))
     assert [r.ports[0].host for r in records(place)] == [20001, 20000]
     place.deployment().remove("b")
-    apply(place, attached(place, "a", ports=(anybody,)), attached(place, "c", ports=(PublishedPort(80, 20001),)))
-    assert [r.ports[0].host for r in records(place)] == [20000, 20001]
+    apply(place, attached(place, "a", ports=(anybody,)), attached(place, "c", ports=(anybody,)))
+    assert [r.ports[0].host for r in records(place)] == [20001, 20000]
 
 
 def test_the_default_network_outlives_its_definition(place: Place) -> None:

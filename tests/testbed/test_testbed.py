@@ -61,9 +61,10 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def start(*argv: str) -> subprocess.Popen[bytes]:
-    """Start a run and wait until its COMMAND has printed a line."""
-    process = subprocess.Popen(command("sh", "-c", f"echo started; {' '.join(argv)}"), stdout=subprocess.PIPE)
+def start(*argv: str, before: str = ":") -> subprocess.Popen[bytes]:
+    """Start a run and wait until its COMMAND has printed a line; *before*: what its shell does ahead of that."""
+    script = f"{before}; echo started; {' '.join(argv)}"
+    process = subprocess.Popen(command("sh", "-c", script), stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"started\n"
     return process
@@ -113,7 +114,7 @@ def test_signal_ends_it_quickly_and_cleanly(signum: signal.Signals) -> None:
 
 def test_signal_is_given_to_the_command() -> None:
     """COMMAND gets the signal, and a moment to act on it."""
-    process = start("trap 'echo trapped; exit 0' TERM; sleep 1000 & wait")
+    process = start("sleep 1000 & wait", before="trap 'echo trapped; exit 0' TERM")
     process.terminate()
     assert process.stdout is not None
     assert process.stdout.read() == b"trapped\n"
@@ -178,7 +179,7 @@ def test_reboot_runs_the_command_again(suite: str) -> None:
 
 def test_poweroff_ends_it() -> None:
     """A host that is switched off ends the run, with the status COMMAND had."""
-    done = outcome(command("sh", "-c", "systemctl poweroff; trap 'exit 9' TERM; sleep 100 & wait"))
+    done = outcome(command("sh", "-c", "trap 'exit 9' TERM; systemctl poweroff; sleep 100 & wait"))
     assert done.returncode == 9
 
 

@@ -26,7 +26,7 @@ view in any case.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,6 +37,7 @@ from supervisor.deploy.guards import host_errors, locked, undone_on_failure, wor
 from supervisor.deploy.pending import Pending
 from supervisor.deploy.records import NetworkRecord, VolumeRecord
 from supervisor.deploy.resources import Decision, Neighbourhood, Resources
+from supervisor.deploy.restarts import Restarts
 from supervisor.deploy.settings import read as read_settings
 from supervisor.deploy.shelf import Shelf, remove_units
 from supervisor.deploy.write import Changes, Disk
@@ -182,10 +183,7 @@ class Deployment:
                 *networking.check_shared((*wanted, *(d.container for d in others))),
             ]
             resources = self._resources.decide(networks, volumes, wanted, others, prune, problems, replace=replace)
-            for name in resources.remounted:
-                if users := self._running(d.name for d in present.values() if name in _volumes_of(d.container)):
-                    text = f"volume {name}: is mounted for {', '.join(sorted(users))}; stop what uses it first"
-                    problems.append(Problem(resources.volumes[name][0].volume.source, 0, "", text))
+            problems += self._still_mounted(resources, tuple(present.values()))
             trees = self._render(wanted, resources.networks, resources.every_volume, staying, problems)
             if problems:
                 raise DefinitionError(tuple(problems))
@@ -195,8 +193,6 @@ class Deployment:
             affected = [d.tree.name for d in differences if d.tree.name in owed or (d.effective and not d.is_new)]
             connected = [d.tree.name for d in differences if d.tree.name in owed or d.network]
             leftovers: tuple[str, ...] = ()
-            jobs: list[Job] = []
-            with_it: frozenset[str] = frozenset()
             if not dry_run:
                 if pending is not None:
                     self._manager.daemon_reload()
@@ -205,20 +201,12 @@ class Deployment:
             # Only now: one that was started while we wrote may run the old version.
             running = self._running(affected) if restart else frozenset[str]()
             restarts = [name for name in affected if name in running]
-            if not dry_run and restart:
-                # Also one that only another container still uses. Who requires it is restarted with it, and must not
-                # be asked to while it is: a try-restart of what is just being stopped would leave it so.
-                namespaces = self._active(map(namespace_unit, connected))
-                with_it = frozenset(n for n in restarts if namespace_unit(n) in namespaces)
-                jobs = [self._manager.enqueue("try-restart", unit) for unit in sorted(namespaces)]
-                jobs += [self._manager.enqueue("try-restart", service_unit(n)) for n in restarts if n not in with_it]
+            namespaces = self._active(map(namespace_unit, connected)) if restart else frozenset[str]()
+            jobs = None if dry_run else Restarts(self._manager, restarts, namespaces)
             if not dry_run:
                 self._pending.paid((pending or frozenset()) - (names if restart else frozenset()))
-        # Waiting takes as long as the slowest container; others may deploy meanwhile.
-        results = self._manager.wait(jobs) if jobs else {}
-        if with_it:
-            results |= self._manager.wait([self._manager.enqueue("start", service_unit(n)) for n in sorted(with_it)])
-        failed = tuple((n, r) for n in restarts if (r := results.get(service_unit(n), "done")) != "done")
+        # Others may deploy meanwhile.
+        failed = jobs.wait() if jobs else ()
         return Report(
             created=tuple(d.tree.name for d in differences if d.is_new),
             changed=tuple(d.tree.name for d in differences if d.anything and not d.is_new),
@@ -322,6 +310,15 @@ class Deployment:
                 self._resources.erase_volume(volume)
 
     # steps
+
+    def _still_mounted(self, resources: Decision, present: Collection[state.Deployed]) -> list[Problem]:
+        """Volumes that are to be mounted otherwise while somebody runs with them."""
+        problems = []
+        for name in resources.remounted:
+            if users := self._running(d.name for d in present if name in _volumes_of(d.container)):
+                text = f"volume {name}: is mounted for {', '.join(sorted(users))}; stop what uses it first"
+                problems.append(Problem(resources.volumes[name][0].volume.source, 0, "", text))
+        return problems
 
     def _render(
         self,

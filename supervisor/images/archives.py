@@ -1,8 +1,8 @@
 """Images that lie in files: OCI layouts (directory or tar), docker's archives (``docker save``) and skopeo's ``dir:``.
 
 Reads their members by name and lists what images there are; the names inside are untrusted, and a blob is only found by
-its digest. From the OCI image layout specification (image-layout.md) and docker's image specification v1.2 ("combined
-image JSON").
+its digest. What may be compressed is expanded by an image worker (`workers`), never here. From the OCI image layout
+specification (image-layout.md) and docker's image specification v1.2 ("combined image JSON").
 """
 
 from __future__ import annotations
@@ -16,21 +16,34 @@ from typing import Protocol
 
 from supervisor.errors import NotFoundError, UserError
 from supervisor.images import reference
-from supervisor.images.compression import Reader, expand, is_plain
+from supervisor.images.channel import Order, What
+from supervisor.images.compression import Reader, is_plain
 from supervisor.images.document import Document, parse_json
 from supervisor.images.layers import Budget
 from supervisor.images.manifest import MAX_DOCUMENT, Descriptor, Index, IndexEntry, parse_manifest
 from supervisor.images.origin import Offer
 from supervisor.images.reference import Source, Transport
+from supervisor.images.workers import Workers
 
 _MAX_LINKS = 8
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-class Member(Reader, Protocol):
-    """A member that is open for one reading."""
+class Member:
+    """Part of a file, to be read once from its beginning: here, or by whom *descriptor* is passed to."""
 
-    def close(self) -> None: ...
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        self.descriptor = descriptor
+        self.left = size
+        os.lseek(descriptor, offset, os.SEEK_SET)
+
+    def read(self, size: int, /) -> bytes:
+        data = os.read(self.descriptor, min(size, self.left))
+        self.left -= len(data)
+        return data
+
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 class Files(Protocol):
@@ -51,11 +64,11 @@ class DirectoryFiles:
     def open(self, name: str) -> Member:
         # Not blocking: a fifo would hold us for ever.
         descriptor = os.open(f"{self._path}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        file = os.fdopen(descriptor, "rb")
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            file.close()
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
             raise FileNotFoundError(name)
-        return file
+        return Member(descriptor, 0, status.st_size)
 
     def __contains__(self, name: str) -> bool:
         return os.path.isfile(f"{self._path}/{name}")
@@ -83,27 +96,10 @@ class ArchiveFiles:
             member = self._members.get(_clean(os.path.normpath(os.path.join(base, member.linkname))))
         if member is None or not member.isreg() or member.sparse is not None:
             raise FileNotFoundError(name)
-        return _Slice(self._path, member.offset_data, member.size)
+        return Member(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), member.offset_data, member.size)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
-
-
-class _Slice:
-    """Part of a file, to be read once from its beginning."""
-
-    def __init__(self, path: str, offset: int, size: int) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115 -- closed by close()
-        self._file.seek(offset)
-        self._left = size
-
-    def read(self, size: int, /) -> bytes:
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class FileOrigin:
@@ -111,40 +107,50 @@ class FileOrigin:
     messages.
     """
 
-    def __init__(self, files: Files, what: str, prefix: str, members: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, files: Files, what: str, prefix: str, workers: Workers, members: dict[str, str] | None = None
+    ) -> None:
         self._files = files
         self._what = what
         self._prefix = prefix
+        self._workers = workers
         self._members = members or {}
 
     def document(self, descriptor: Descriptor) -> bytes:
-        with self.layer(descriptor) as reader:
-            return read_document(reader, f"{self._what}: {descriptor.digest}")
+        with opened(self._files, self._name(descriptor), self._what) as member:
+            return read_document(member, f"{self._what}: {descriptor.digest}")
 
     @contextlib.contextmanager
-    def layer(self, descriptor: Descriptor) -> Iterator[Reader]:
-        name = self._members.get(descriptor.digest) or self._prefix + descriptor.digest.removeprefix("sha256:")
-        with opened(self._files, name, self._what) as reader:
-            yield reader
+    def layer(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
+        # docker's list knows the digest of the plain layer only, which may lie there compressed.
+        blob = Descriptor("") if descriptor.digest in self._members else descriptor
+        with opened(self._files, self._name(descriptor), self._what) as member:
+            order = Order(What.EXPAND, blob=blob, length=member.left)
+            with self._workers.ask(order, member.descriptor) as parts:
+                yield parts
 
-    def close(self) -> None:
-        """Nothing stays open between calls."""
+    def _name(self, descriptor: Descriptor) -> str:
+        return self._members.get(descriptor.digest) or self._prefix + descriptor.digest.removeprefix("sha256:")
 
 
-def open_archive(source: Source, scratch: str, budget: Budget) -> tuple[FileOrigin, tuple[Offer, ...]]:
+def open_archive(
+    source: Source, scratch: str, budget: Budget, workers: Workers
+) -> tuple[FileOrigin, tuple[Offer, ...]]:
     """The origin *source* names (not a registry) and the images it offers, or just the one it asks for.
 
     A compressed archive is expanded into *scratch* first. Raises `UserError`, `NotFoundError`.
     """
-    files = _files(source, scratch, budget)
+    files = _files(source, scratch, budget, workers)
     if source.transport is Transport.DIR:
-        return FileOrigin(files, str(source), ""), (Offer(str(source), (), _read(files, "manifest.json", source)),)
+        offer = Offer(str(source), (), _read(files, "manifest.json", source))
+        return FileOrigin(files, str(source), "", workers), (offer,)
     if source.transport is Transport.DOCKER_ARCHIVE:
-        return _docker_archive(files, source)
-    return FileOrigin(files, str(source), "blobs/sha256/"), _layout_offers(files, source)
+        members, offers = _docker_archive(files, source)
+        return FileOrigin(files, str(source), "", workers, members), offers
+    return FileOrigin(files, str(source), "blobs/sha256/", workers), _layout_offers(files, source)
 
 
-def detect(path: str, scratch: str, budget: Budget) -> Source:
+def detect(path: str, scratch: str, budget: Budget, workers: Workers) -> Source:
     """What lies at *path*, for ``image load``. Raises `UserError`."""
     if os.path.isdir(path):
         if os.path.exists(f"{path}/index.json"):
@@ -152,7 +158,7 @@ def detect(path: str, scratch: str, budget: Budget) -> Source:
         if os.path.exists(f"{path}/manifest.json"):
             return Source(Transport.DIR, path)
         raise UserError(f"{path}: is a directory without index.json; an OCI layout was expected")
-    plain = _plain_archive(path, scratch, budget)
+    plain = _plain_archive(path, scratch, budget, workers)
     files = ArchiveFiles(plain)
     # docker writes both since version 25; its own list also has the names people gave.
     if "manifest.json" in files:
@@ -165,7 +171,7 @@ def detect(path: str, scratch: str, budget: Budget) -> Source:
 
 
 @contextlib.contextmanager
-def opened(files: Files, name: str, what: str) -> Iterator[Reader]:
+def opened(files: Files, name: str, what: str) -> Iterator[Member]:
     """Member *name*. Raises `UserError` when it is missing."""
     try:
         member = files.open(name)
@@ -187,22 +193,22 @@ def read_document(reader: Reader, what: str) -> bytes:
     return data
 
 
-def _files(source: Source, scratch: str, budget: Budget) -> Files:
+def _files(source: Source, scratch: str, budget: Budget, workers: Workers) -> Files:
     if source.transport in (Transport.OCI, Transport.DIR):
         return DirectoryFiles(source.path)
-    return ArchiveFiles(_plain_archive(source.path, scratch, budget))
+    return ArchiveFiles(_plain_archive(source.path, scratch, budget, workers))
 
 
-def _plain_archive(path: str, scratch: str, budget: Budget) -> str:
+def _plain_archive(path: str, scratch: str, budget: Budget, workers: Workers) -> str:
     """*path*, or when it is compressed a plain copy in *scratch*."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             if is_plain(file.read(8)):
                 return path
             file.seek(0)
             copy = f"{scratch}/{os.path.basename(path)}"
-            with open(copy, "xb") as target:
-                for data in expand(file):
+            with open(copy, "xb") as target, workers.ask(Order(What.EXPAND), file.fileno()) as parts:
+                for data in parts:
                     budget.spend(len(data))
                     target.write(data)
             return copy
@@ -241,7 +247,8 @@ def _names_of(entry: IndexEntry) -> tuple[str, ...]:
     return tuple(annotations[key] for key in _NAME_ANNOTATIONS if annotations.get(key))
 
 
-def _docker_archive(files: Files, source: Source) -> tuple[FileOrigin, tuple[Offer, ...]]:
+def _docker_archive(files: Files, source: Source) -> tuple[dict[str, str], tuple[Offer, ...]]:
+    """Which member holds which layer, and the images."""
     listed = parse_json(_read(files, "manifest.json", source), f"{source}: manifest.json")
     if not isinstance(listed, list):
         raise UserError(f"{source}: manifest.json is not a list of images")
@@ -261,7 +268,7 @@ def _docker_archive(files: Files, source: Source) -> tuple[FileOrigin, tuple[Off
         offers.append(Offer(str(source), names, config=config))
     if not offers:
         raise NotFoundError(f"{source}: has no {'image of this name' if source.reference else 'images'}")
-    return FileOrigin(files, str(source), "", members), tuple(offers)
+    return members, tuple(offers)
 
 
 def full_names(texts: tuple[str, ...], path: str) -> tuple[str, ...]:

@@ -47,6 +47,10 @@ class Document:
         """Sorted member names of the object *key* (OCI writes sets that way)."""
         return tuple(sorted(self._typed(key, dict, {})))
 
+    def members(self, key: str) -> dict[str, Any]:
+        """The object *key* as it is."""
+        return dict(self._typed(key, dict, {}))
+
     def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
         """The object *key* of strings, sorted by name."""
         inner = self.object(key)

@@ -1,7 +1,7 @@
-"""One layer, from the bytes somebody sent to a directory that can be moved into the store.
+"""One layer, from the plain bytes of its tar to a directory that can be moved into the store.
 
-The bytes are expanded and hashed on the way, and checked against the digest of the blob and the diff ID before anything
-uses them. Then the layer is made ready in one of two kinds:
+The bytes are hashed on the way, and checked against the diff ID before the layer becomes part of the store. It is made
+ready in one of two kinds:
 
 - erofs: the plain tar, and beside it an index that ``mkfs.erofs --tar=i --aufs`` writes; the kernel mounts the pair.
   Nothing is extracted. Needs erofs-utils 1.7 and a kernel that mounts files (6.12).
@@ -16,20 +16,24 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import IO
 
 from supervisor.errors import CtrError, HostError, UserError
 from supervisor.images import mounts, scan
-from supervisor.images.compression import STEP, Reader, expand
-from supervisor.images.programs import unprivileged
+from supervisor.images.blobs import compare
+from supervisor.images.compression import STEP
 from supervisor.spec.image import Layer
+
+#: With a thread's number added: a user that no account has ("unused" in systemd's UIDS-GIDS.md), and no other thread.
+_NOBODY = 0x7000_0000
 
 #: Two blocks of zeros end a tar (tar(5)).
 _END_MARK = 1024
@@ -40,20 +44,6 @@ class Kind(Enum):
 
     EROFS = "erofs"
     DIRECTORY = "directory"
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a layer's content has to be; an empty digest is not known beforehand."""
-
-    blob: str = ""
-    diff_id: str = ""
-    size: int = -1
-    """Bytes of the blob, -1 when unknown."""
-
-    @property
-    def name(self) -> str:
-        return self.diff_id or self.blob or "layer.tar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +88,24 @@ class Budget:
             self._left = -1
 
 
-def receive(source: Reader, expected: Expected, target: str, kind: Kind, budget: Budget) -> Ready:
-    """Read one layer from *source* and make it ready in *target*, a directory that is made here and stays on success
-    only.
+def receive(content: Iterable[bytes], expected: str, target: str, kind: Kind, budget: Budget) -> Ready:
+    """Take in the layer whose plain tar is *content* and make it ready in *target*, a directory that is made here and
+    stays on success only. *expected* is its diff ID, or '' when that is not known beforehand.
 
-    Raises `UserError` when the content is not what *expected* says or is refused, `HostError` when the disk is full or
+    Raises `UserError` when the content is not what was expected or is refused, `HostError` when the disk is full or
     a program fails; messages name the layer.
     """
+    name = expected or "layer.tar"
     os.mkdir(target, 0o700)
     try:
-        with _named(expected.name):
+        with _named(name):
+            plain = _Plain(content, expected, budget)
             if kind is Kind.EROFS:
-                ready = _receive_tar(source, expected, target, budget)
-                if not _index(target, expected.name):
-                    _unpack_file(target, expected.name)
+                ready = _receive_tar(plain, target)
+                if not _index(target):
+                    _unpack_file(target, name)
             else:
-                ready = _receive_directory(source, expected, target, budget)
+                ready = _receive_directory(plain, target, name)
             with open(f"{target}/size", "x", encoding="ascii") as file:
                 file.write(f"{ready.size}\n")
             return ready
@@ -152,7 +144,7 @@ def _erofs_works(scratch: str) -> bool:
     with tarfile.open(f"{layer}/layer.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("probe"), io.BytesIO())
     try:
-        _make_index(layer, "probe")
+        _make_index(layer)
     except CtrError:
         return False
     point = f"{scratch}/mount"
@@ -163,75 +155,43 @@ def _erofs_works(scratch: str) -> bool:
 # receiving
 
 
-class _Counted:
-    """Hashes what is read, and stops at the size that was promised."""
-
-    def __init__(self, source: Reader, size: int) -> None:
-        self._source = source
-        self._left = size
-        self._bounded = size >= 0
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        data = self._source.read(size)
-        if self._bounded:
-            self._left -= len(data)
-            if self._left < 0:
-                raise UserError("has more bytes than its manifest says; the registry or archive is damaged")
-        self._hash.update(data)
-        return data
-
-    def digest(self) -> str:
-        while self.read(STEP):
-            pass
-        return "sha256:" + self._hash.hexdigest()
-
-
 class _Plain:
     """Plain bytes on their way to a file or a child, hashed and counted."""
 
-    def __init__(self, expected: Expected, budget: Budget) -> None:
+    def __init__(self, content: Iterable[bytes], expected: str, budget: Budget) -> None:
+        self._content = content
         self._expected = expected
         self._budget = budget
         self.size = 0
         self._hash = hashlib.sha256()
 
-    def pour(self, source: _Counted, target: IO[bytes]) -> str:
-        """Returns the diff ID. Raises `UserError` when one of the digests is wrong."""
-        for data in expand(source):
+    def pour(self, target: IO[bytes]) -> str:
+        """Returns the diff ID. Raises `UserError` when it is not the expected one."""
+        for data in self._content:
             self._budget.spend(len(data))
             self.size += len(data)
             self._hash.update(data)
             target.write(data)
-        _compare("blob", self._expected.blob, source.digest())
         diff_id = "sha256:" + self._hash.hexdigest()
-        _compare("content (diff ID)", self._expected.diff_id, diff_id)
+        if self._expected:
+            compare("content (diff ID)", self._expected, diff_id)
         return diff_id
 
 
-def _compare(what: str, expected: str, found: str) -> None:
-    if expected and expected != found:
-        raise UserError(
-            f"{what} has digest {found}, not {expected} as its image says; it is damaged or was tampered with"
-        )
-
-
-def _receive_tar(source: Reader, expected: Expected, target: str, budget: Budget) -> Ready:
-    plain = _Plain(expected, budget)
+def _receive_tar(plain: _Plain, target: str) -> Ready:
     with open(f"{target}/layer.tar", "xb") as file:
-        diff_id = plain.pour(_Counted(source, expected.size), file)
+        diff_id = plain.pour(file)
         # mkfs.erofs wants whole blocks; a tar cut after its last member is common and harmless.
         file.write(bytes(-plain.size % 512))
     return Ready(diff_id, target, plain.size)
 
 
-def _receive_directory(source: Reader, expected: Expected, target: str, budget: Budget) -> Ready:
-    plain = _Plain(expected, budget)
-    with _unpacking(target, expected.name, subprocess.PIPE) as child:
+def _receive_directory(plain: _Plain, target: str, name: str) -> Ready:
+    with _unpacking(target, name, subprocess.PIPE) as child:
         assert child.stdin is not None
         fcntl.fcntl(child.stdin, fcntl.F_SETPIPE_SZ, STEP)
         try:
-            diff_id = plain.pour(_Counted(source, expected.size), child.stdin)
+            diff_id = plain.pour(child.stdin)
             child.stdin.close()
         except BrokenPipeError:
             diff_id = ""  # the child ended first, and says why
@@ -242,7 +202,7 @@ def _receive_directory(source: Reader, expected: Expected, target: str, budget: 
 # making ready
 
 
-def _index(target: str, name: str) -> bool:
+def _index(target: str) -> bool:
     """Write index.erofs beside layer.tar; False when the layer has what only a directory can hold."""
     with open(f"{target}/layer.tar", "r+b") as file:
         found = scan.scan(file.fileno())
@@ -252,16 +212,39 @@ def _index(target: str, name: str) -> bool:
         file.seek(found.end)
         file.writelines(scan.directory_header(path) for path in found.unnamed)
         file.write(bytes(_END_MARK))
-    _make_index(target, name)
+    _make_index(target)
     return True
 
 
-def _make_index(target: str, name: str) -> None:
-    argv = ("mkfs.erofs", "--quiet", "--tar=i", "--aufs", f"{target}/index.erofs", f"{target}/layer.tar")
-    done = subprocess.run(unprivileged(argv), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+def _make_index(target: str) -> None:
+    """Write index.erofs beside layer.tar. mkfs.erofs, which reads what a stranger has sent, runs as a user that nobody
+    else is: all it can change is one directory, which it reaches as its own working directory, in a store that is
+    closed to it."""
+    place, user = f"{target}/indexing", _NOBODY + threading.get_native_id()
+    os.mkdir(place, 0o700)
+    os.chown(place, user, user)
+    argv = ("mkfs.erofs", "--quiet", "--tar=i", "--aufs", "index.erofs")
+    with open(f"{target}/layer.tar", "rb") as tar:
+        try:
+            done = subprocess.run(
+                argv, stdin=tar, capture_output=True, check=False, cwd=place, user=user, group=user, extra_groups=()
+            )
+        except OSError as error:
+            raise HostError(f"mkfs.erofs: {error.strerror}; install erofs-utils") from error
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise UserError(f"layer {name}: no EROFS index can be made of it: {said[-1] if said else done.returncode}")
+        raise UserError(f"no EROFS index can be made of it: {said[-1] if said else done.returncode}")
+    _adopt(f"{place}/index.erofs", f"{target}/index.erofs")
+    shutil.rmtree(place)
+
+
+def _adopt(source: str, target: str) -> None:
+    """Copy the plain file *source* to a new one of our own: whoever made it may still have it open."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as theirs, open(target, "xb") as ours:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError("no EROFS index can be made of it: mkfs.erofs left no plain file")
+        shutil.copyfileobj(theirs, ours, STEP)
 
 
 def _unpack_file(target: str, name: str) -> None:

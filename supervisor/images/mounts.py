@@ -1,4 +1,4 @@
-"""mount(2) and its kin for the image worker: can this kernel mount EROFS layers, and what do an image's account files
+"""mount(2) and its kin for the store's writer: can this kernel mount EROFS layers, and what do an image's account files
 say.
 
 Every function that mounts needs CAP_SYS_ADMIN and a process that has called `isolate`: mounts then live in a
@@ -33,7 +33,7 @@ def isolate() -> None:
     """Give this process (call it before there are threads) a mount namespace of its own. Raises `HostError`."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) != 0:
-        raise HostError(f"private mount namespace: {os.strerror(ctypes.get_errno())}; the image worker needs root")
+        raise HostError(f"private mount namespace: {os.strerror(ctypes.get_errno())}; storing images needs root")
     _mount("none", "/", "", _MS_REC | _MS_SLAVE, "")
 
 

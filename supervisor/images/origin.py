@@ -1,15 +1,15 @@
 """What pull asks of every place images come from: documents and blobs by digest. Knows no transport.
 
-An origin is not trusted: whoever reads checks digests.
+An origin is not trusted: whoever reads checks digests and lengths.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from supervisor.images.compression import Reader
 from supervisor.images.manifest import Descriptor
 
 
@@ -19,11 +19,8 @@ class Origin(Protocol):
     def document(self, descriptor: Descriptor) -> bytes:
         """A manifest or configuration. Raises `UserError` or `HostError` in words that help."""
 
-    def layer(self, descriptor: Descriptor) -> AbstractContextManager[Reader]:
-        """A layer's bytes as they are stored, compressed or not."""
-
-    def close(self) -> None:
-        """End every transfer, also those that other threads wait for."""
+    def layer(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """A layer's plain bytes, in parts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,25 @@
 """Pull, load and import: from a source to images in the store.
 
-What is fetched goes through one path whatever the source: resolve the manifest, check the configuration, receive the
-layers that are not here in parallel, look at the account files of the whole, and hand everything to the store, which
-makes it visible at once. Until then all of it lies in one workspace. Runs in the image worker: the process must have
-called `mounts.isolate`.
+Image workers (`workers`) fetch and expand. All goes through one path whatever the source: resolve the manifest, check
+the configuration, receive the layers that are not here in parallel, look at the account files of the whole, and hand
+everything to the store, which makes it visible at once. Until then all of it lies in one workspace. Runs in the program
+that writes the store: the process must have called `mounts.isolate`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 
 from supervisor.errors import RetryError, UserError
-from supervisor.images import mounts
+from supervisor.images import credentials, mounts, workers
 from supervisor.images.archives import detect, open_archive
+from supervisor.images.channel import Order, What
 from supervisor.images.importing import config_of
-from supervisor.images.layers import Budget, Expected, Kind, Ready, choose_kind, receive
+from supervisor.images.layers import Budget, Kind, Ready, choose_kind, receive
 from supervisor.images.manifest import (
     ConfigFile,
     Descriptor,
@@ -33,8 +34,8 @@ from supervisor.images.manifest import (
 )
 from supervisor.images.origin import Offer, Origin
 from supervisor.images.reference import Source, Transport, normalize, parse, parse_source
-from supervisor.images.skopeo import Access, Registry
 from supervisor.images.store import NewLayer, Store, distinct, layer_at
+from supervisor.images.workers import Registry, Workers
 from supervisor.paths import Layout
 from supervisor.spec.image import Image, Layer
 
@@ -45,7 +46,9 @@ _MAX_NESTING = 4
 class Options:
     """How to fetch."""
 
-    access: Access = field(default_factory=Access)
+    tls_verify: bool = True
+    authfile: str = ""
+    """Absolute path of a containers-auth.json(5); empty is the default search (`credentials`)."""
     names: tuple[str, ...] = ()
     """Names to give instead of the source's own."""
     architecture: str = ""
@@ -71,7 +74,7 @@ def load(
 ) -> tuple[Image, ...]:
     """Every image of the archive or OCI layout *path*, which may be compressed. Raises as `pull`."""
     with _session(layout, options, environ, report) as session:
-        source = detect(path, session.work, session.budget)
+        source = detect(path, session.work, session.budget, session.workers)
         return session.store_archive(source, path)
 
 
@@ -91,11 +94,11 @@ def import_root(
     """
     with _session(layout, options, environ, report) as session:
         try:
-            source = open(path, "rb")  # noqa: SIM115 -- closed below
+            source = open(path, "rb", buffering=0)  # noqa: SIM115 -- closed below
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
-        with source:
-            ready = receive(source, Expected(), f"{session.work}/layer", session.kind, session.budget)
+        with source, session.workers.ask(Order(What.EXPAND), source.fileno()) as content:
+            ready = session.receive(content, "", f"{session.work}/layer")
         data = config_of(changes, ready.diff_id, session.architecture, created)
         config = parse_config(data, path)
         return session.finish(Offer(path, (), config=data), config, digest_of(data), {ready.diff_id: ready})
@@ -115,22 +118,25 @@ def _pull(
     with _session(layout, options, environ, report) as session:
         if source.transport is not Transport.DOCKER:
             return session.store_archive(source, str(source))
-        registry = Registry(parse(source.reference), options.access)
-        with closing(registry):
-            offer = Offer(source.reference, (source.reference,), registry.manifest())
-            return (session.store_offer(registry, offer),)
+        target = parse(source.reference)
+        auth = credentials.find(target.registry, options.authfile, environ)
+        registry = Registry(session.workers, target, options.tls_verify, auth)
+        offer = Offer(source.reference, (source.reference,), registry.manifest())
+        return (session.store_offer(registry, offer),)
 
 
 @contextmanager
 def _session(layout: Layout, options: Options, environ: Mapping[str, str], report: Report) -> Iterator[_Session]:
     store = Store(layout)
-    store.sweep()
-    with store.workspace() as work:
+    with closing(Workers(workers.connector(layout))) as hired, ExitStack() as stack:
+        hired.call()
+        store.sweep()
+        work = stack.enter_context(store.workspace())
         os.mkdir(f"{work}/probe")
         kind = choose_kind(environ, f"{layout.runtime}/images/layer-kind", f"{work}/probe")
         architecture = options.architecture or host_architecture(os.uname().machine)
         names = tuple(normalize(name) for name in options.names)
-        yield _Session(store, work, kind, Budget.of(work), architecture, names, report)
+        yield _Session(store, work, kind, Budget.of(work), hired, architecture, names, report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +145,13 @@ class _Session:
     work: str
     kind: Kind
     budget: Budget
+    workers: Workers
     architecture: str
     names: tuple[str, ...]
     report: Report
 
     def store_archive(self, source: Source, what: str) -> tuple[Image, ...]:
-        origin, offers = open_archive(source, self.work, self.budget)
+        origin, offers = open_archive(source, self.work, self.budget, self.workers)
         if self.names and len(offers) > 1:
             raise UserError(f"{what}: holds {len(offers)} images, which cannot all get the name {self.names[0]}")
         return tuple(self.store_offer(origin, replace(offer, what=what)) for offer in offers)
@@ -164,6 +171,10 @@ class _Session:
         wanted = dict(zip(config.diff_ids, blobs, strict=True))
         ready = self._receive(origin, wanted)
         return self.finish(replace(offer, config=data), config, digest_of(data), ready)
+
+    def receive(self, content: Iterable[bytes], diff_id: str, target: str) -> Ready:
+        """Make the layer whose plain tar is *content* ready in *target*."""
+        return receive(content, diff_id, target, self.kind, self.budget)
 
     def finish(self, offer: Offer, config: ConfigFile, image_id: str, ready: Mapping[str, Ready]) -> Image:
         """Everything is in the workspace: complete the record and make it visible."""
@@ -204,24 +215,23 @@ class _Session:
             futures = [pool.submit(self._receive_one, origin, diff_id, blob) for diff_id, blob in order]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             if failed := next((f for f in done if f.exception()), None):
-                self._abandon(origin, futures)
+                self._abandon(futures)
                 failed.result()
         return {ready.diff_id: ready for ready in (f.result() for f in futures)}
 
     def _receive_one(self, origin: Origin, diff_id: str, blob: Descriptor) -> Ready:
-        expected = Expected(blob.digest, diff_id, blob.size)
         target = f"{self.work}/{diff_id.removeprefix('sha256:')}"
-        with origin.layer(blob if blob.digest else Descriptor(diff_id)) as source:
-            ready = receive(source, expected, target, self.kind, self.budget)
+        with origin.layer(blob if blob.digest else Descriptor(diff_id)) as content:
+            ready = self.receive(content, diff_id, target)
         self.report(f"layer {diff_id[7:19]}: {ready.size / 1e6:.1f} MB")
         return ready
 
-    def _abandon(self, origin: Origin, futures: Sequence[Future[Ready]]) -> None:
+    def _abandon(self, futures: Sequence[Future[Ready]]) -> None:
         """One layer failed: the others must not go on for minutes first."""
         for future in futures:
             future.cancel()
         self.budget.cancel()
-        origin.close()
+        self.workers.close()
 
     def _size(self, config: ConfigFile, ready: Mapping[str, Ready]) -> int:
         return sum(ready[d].size if d in ready else self.store.layer_size(d) for d in config.diff_ids)

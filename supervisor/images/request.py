@@ -1,4 +1,4 @@
-"""ctrctl's side of pull, load and import: hand the work to ctr-image@.service and wait for it.
+"""ctrctl's side of pull, load and import: hand the work to ctr-store@.service and wait for it.
 
 The caller never touches image content itself; it writes the request, starts the unit, passes on lines of progress and
 turns the worker's result into an image or an error.
@@ -86,7 +86,7 @@ def request(what: Request, manager: Manager, layout: Layout, on_line: OnLine) ->
     """Have the worker do *what* and wait for it; an interrupt stops the worker."""
     with _directory(what.source, layout) as (directory, instance):
         work.write(f"{directory}/request.json", what)
-        unit = f"ctr-image@{instance}.service"
+        unit = f"ctr-store@{instance}.service"
         job = manager.enqueue("start", unit)
         progress = _Progress(f"{directory}/progress", on_line)
         try:

@@ -3,7 +3,7 @@
 The proxy (``skopeo experimental-image-proxy``, protocol 0.2, the one bootc uses; same in Debian 12 and 13) streams
 single blobs through pipes, so a layer is expanded while it arrives and one that is here already is never sent. Each
 thread has a proxy of its own, because FinishPipe, which alone tells how a transfer ended, blocks all others. Decides
-nothing about images.
+nothing about images. Runs in the image worker.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from supervisor.errors import HostError, NotFoundError, UserError
-from supervisor.images.archives import read_document
 from supervisor.images.compression import STEP, Reader
-from supervisor.images.manifest import MAX_DOCUMENT, Descriptor, digest_of
-from supervisor.images.programs import unprivileged
+from supervisor.images.manifest import Descriptor
 from supervisor.images.reference import Reference
 
 _MESSAGE = 32 * 1024
@@ -35,20 +33,16 @@ class Access:
 
     tls_verify: bool = True
     authfile: str = ""
-    """Absolute path of a containers-auth.json(5); empty is skopeo's default search."""
+    """Absolute path of a containers-auth.json(5), or empty."""
 
     @property
     def options(self) -> tuple[str, ...]:
         tls = () if self.tls_verify else ("--tls-verify=false",)
         return (*tls, *(("--authfile", self.authfile) if self.authfile else ()))
 
-    def confine(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """*argv* without capabilities, except that a named authfile may be somebody else's."""
-        return unprivileged(argv, *(("dac_override",) if self.authfile else ()))
-
 
 class Registry:
-    """`supervisor.images.origin.Origin` for one repository of a registry. Close it to end its proxies."""
+    """One repository of a registry. Close it to end its proxies."""
 
     def __init__(self, reference: Reference, access: Access) -> None:
         self._reference = reference
@@ -57,20 +51,19 @@ class Registry:
         self._proxies: list[_Proxy] = []
 
     def manifest(self) -> bytes:
-        """The manifest or index that the reference names; checked against the digest when it has one."""
+        """The manifest or index that the reference names."""
         target = self._reference
         # skopeo refuses a tag beside a digest; the digest decides (containers-transports(5)).
-        name = f"{target.repository}@{target.digest}" if target.digest else str(target)
-        data = self._inspect(name)
-        if target.digest and digest_of(data) != target.digest:
-            raise UserError(f"{target}: the registry sent a manifest with digest {digest_of(data)}")
-        return data
+        return self._inspect(f"{target.repository}@{target.digest}" if target.digest else str(target))
 
-    def document(self, descriptor: Descriptor) -> bytes:
+    def document(self, descriptor: Descriptor) -> Iterator[bytes]:
+        """A manifest, index or configuration, in parts."""
         if "manifest" in descriptor.media_type or "index" in descriptor.media_type:
-            return self._inspect(f"{self._reference.repository}@{descriptor.digest}")
+            yield self._inspect(f"{self._reference.repository}@{descriptor.digest}")
+            return
         with self.layer(descriptor) as reader:
-            return read_document(reader, f"{self._reference}: {descriptor.digest}")
+            while data := reader.read(STEP):
+                yield data
 
     @contextlib.contextmanager
     def layer(self, descriptor: Descriptor) -> Iterator[Reader]:
@@ -87,13 +80,12 @@ class Registry:
 
     def _inspect(self, name: str) -> bytes:
         argv = ("skopeo", "inspect", "--raw", *self._access.options, f"docker://{name}")
-        done = subprocess.run(self._access.confine(argv), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        try:
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except OSError as error:
+            raise HostError(f"{self._reference}: pull: skopeo: {error.strerror}; install skopeo") from error
         if done.returncode != 0:
             raise explain(str(self._reference), done.stderr.decode("utf-8", "replace"))
-        if len(done.stdout) > MAX_DOCUMENT:
-            raise UserError(
-                f"{self._reference}: its manifest is longer than {MAX_DOCUMENT} bytes; the image is refused"
-            )
         return done.stdout
 
 
@@ -106,7 +98,7 @@ class _Proxy:
         with theirs:
             argv = ("skopeo", "experimental-image-proxy", "--sockfd", str(theirs.fileno()), *access.options)
             self._process = subprocess.Popen(
-                access.confine(argv), pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                argv, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
         self._call("Initialize")
         name = f"{reference.repository}@{reference.digest}" if reference.digest else str(reference)
@@ -151,7 +143,6 @@ class _Proxy:
 
 #: What skopeo's own words contain, and what that means here. First match wins.
 _MEANINGS: tuple[tuple[tuple[str, ...], type[UserError] | type[HostError], str], ...] = (
-    (("setpriv: failed to execute", "exec: skopeo"), HostError, "skopeo cannot be run; install skopeo"),
     (
         ("server gave HTTP response to HTTPS client",),
         UserError,

@@ -1,8 +1,8 @@
-"""What ctrctl and the image worker say to each other: one directory per request in /run/ctr/images/requests.
+"""What ctrctl and the store's writer say to each other: one directory per request in /run/ctr/images/requests.
 
-    request.json   what to do (ctrctl writes it, then starts ctr-image@INSTANCE.service)
-    progress       lines for people, appended by the worker
-    result.json    how it ended; missing when the worker was killed
+    request.json   what to do (ctrctl writes it, then starts ctr-store@INSTANCE.service)
+    progress       lines for people, appended by the writer
+    result.json    how it ended; missing when the writer was killed
 
 ctrctl holds a lock on the directory and removes it; the next request sweeps what a killed ctrctl left. No code here
 acts on a request.
@@ -25,7 +25,7 @@ _ERRORS: dict[str, type[CtrError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One job for the worker."""
+    """One job for the writer."""
 
     verb: str
     """'pull', 'load' or 'import'."""
@@ -66,7 +66,7 @@ def requests(layout: Layout) -> str:
 def directory(layout: Layout, instance: str) -> str:
     """The directory of one request. Raises `UserError` when *instance* cannot be one."""
     if not is_name(instance):
-        raise UserError(f"request '{instance}': is not an instance name of ctr-image@.service")
+        raise UserError(f"request '{instance}': is not an instance name of ctr-store@.service")
     return f"{requests(layout)}/{instance}"
 
 

@@ -1,5 +1,5 @@
-"""Program ctr-image: carries out one request to pull, load or import, inside ctr-image@.service. Untrusted input ends
-here.
+"""Program ctr-store: carries out one request to pull, load or import, inside ctr-store@.service. It alone puts images
+into the store, and has image workers (`fetcher`) fetch and expand what it puts there.
 
 Reads request.json, writes progress and result.json (see `work`); the exit status is 0 or 1. It may be killed at any
 time.
@@ -12,11 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from supervisor.errors import CtrError, HostError, UserError
+from supervisor.events import records
 from supervisor.images import mounts, pull, work
-from supervisor.images.skopeo import Access
 from supervisor.images.work import Request, Result
 from supervisor.paths import Layout
 from supervisor.spec.image import Image
+from supervisor.systemd import journal
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -31,8 +32,16 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     with open(f"{directory}/progress", "a", encoding="utf-8", buffering=1) as progress:
         result = carry_out(request, layout, environ, lambda line: print(line, file=progress, flush=True))
         print(result.message or f"stored {' '.join(result.images)}", flush=True)
+    for image in result.images:
+        tell(image, request, layout)
     work.write(f"{directory}/result.json", result)
     return 1 if result.kind else 0
+
+
+def tell(image: str, request: Request, layout: Layout) -> None:
+    """Have the journal know that *image*, an id, is in the store."""
+    fields = {"MESSAGE_ID": records.PULLED, records.DETAIL: f"{request.source} {image}"}
+    journal.record(f"{request.verb}: {request.source} is {image}", journal.INFO, fields, layout.journal)
 
 
 def carry_out(request: Request, layout: Layout, environ: Mapping[str, str], report: pull.Report) -> Result:
@@ -47,7 +56,7 @@ def carry_out(request: Request, layout: Layout, environ: Mapping[str, str], repo
 
 
 def _images(request: Request, layout: Layout, environ: Mapping[str, str], report: pull.Report) -> tuple[Image, ...]:
-    options = pull.Options(Access(request.tls_verify, request.authfile), request.names, request.architecture)
+    options = pull.Options(request.tls_verify, request.authfile, request.names, request.architecture)
     variables = {**environ, "CTR_LAYER_KIND": request.layer_kind or environ.get("CTR_LAYER_KIND", "")}
     if request.verb == "pull":
         return pull.pull(request.source, layout=layout, options=options, environ=variables, report=report)

@@ -6,6 +6,7 @@ except that `tree` mounts layers the way the launcher does.
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import hashlib
 import io
@@ -22,6 +23,7 @@ from pathlib import Path
 from hostkit import STATE, run, systemctl, wait_until
 
 STORE = STATE / "images"
+USER = "somebody"
 MEDIA = "application/vnd.oci.image"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
@@ -113,36 +115,49 @@ def layout(
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that speaks plain HTTP on the loopback."""
+    """A registry that speaks plain HTTP on the loopback; with *password* it lets only `USER` in."""
 
     address: str
+    password: str = ""
 
     def push(self, source: Path, name: str) -> str:
         """Push the one image of an OCI layout as *name*; the reference to pull."""
         reference = f"{self.address}/{name}"
-        run("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", f"oci:{source}", f"docker://{reference}")
+        login = (f"--dest-creds={USER}:{self.password}",) if self.password else ()
+        copy = ("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", *login)
+        run(*copy, f"oci:{source}", f"docker://{reference}")
         return reference
 
 
 @contextmanager
-def registry(directory: Path) -> Iterator[Registry]:
+def registry(directory: Path, password: str = "") -> Iterator[Registry]:
     """A registry that keeps its blobs in *directory*, for as long as the context lasts."""
     with socket.create_server(("127.0.0.1", 0)) as chooser:
         port = chooser.getsockname()[1]
-    settings = {
+    settings: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(directory / "blobs")}},
         "http": {"addr": f"127.0.0.1:{port}"},
     }
+    if password:
+        (directory / "htpasswd").write_text(f"{USER}:{_bcrypt(password)}\n")
+        settings["auth"] = {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}}
     (directory / "registry.yml").write_text(json.dumps(settings))
     unit = f"image-test-registry-{port}.service"
     run("systemd-run", "--quiet", f"--unit={unit}", "docker-registry", "serve", directory / "registry.yml")
     try:
         wait_until(lambda: _answers(port), what="the registry answers")
-        yield Registry(f"127.0.0.1:{port}")
+        yield Registry(f"127.0.0.1:{port}", password)
     finally:
         systemctl("stop", unit)
+
+
+def _bcrypt(password: str) -> str:
+    """By libxcrypt; it is the only hash the registry takes."""
+    crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    crypt.restype = ctypes.c_char_p
+    return str(crypt(password.encode(), b"$2b$04$" + b"saltsaltsaltsaltsaltsu").decode())
 
 
 def _answers(port: int) -> bool:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import json
 import lzma
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import imagekit
 import pytest
-from hostkit import ctrctl, run, systemctl, wait_until
+from hostkit import RUNTIME, ctrctl, run, systemctl, wait_until
 from imagekit import (
     STORE,
     Member,
@@ -73,8 +77,8 @@ def fetch(*argv: str | Path, kind: str = "", check: bool = True) -> subprocess.C
     return run("ctrctl", *argv, check=check, env={"CTR_LAYER_KIND": kind})
 
 
-def pull(reference: str, kind: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-    return fetch("pull", "--tls-verify=false", reference, kind=kind, check=check)
+def pull(reference: str, *options: str | Path, kind: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+    return fetch("pull", "--tls-verify=false", *options, reference, kind=kind, check=check)
 
 
 def test_pull_stores_the_image_under_its_name_and_digest(registry: Registry, tmp_path: Path, kind: str) -> None:
@@ -84,7 +88,7 @@ def test_pull_stores_the_image_under_its_name_and_digest(registry: Registry, tmp
     content = layer(directory("etc"), file("etc/passwd", PASSWD), file("hello", b"hi\n"))
     source = layout(tmp_path / "oci", content, config={"Cmd": ["/hello"], "Env": ["A=b=c"]})
     reference = registry.push(source, "hello:1")
-    pulled = pull(reference, kind).stdout.strip()
+    pulled = pull(reference, kind=kind).stdout.strip()
     found = inspect(reference)
     assert found["id"] == pulled
     assert found["names"] == [reference]
@@ -333,7 +337,7 @@ def test_a_pull_killed_anywhere_leaves_a_store_that_works(registry: Registry, tm
             try:
                 process.wait(timeout=duration * point / 20)
             except subprocess.TimeoutExpired:
-                systemctl("kill", "--kill-who=all", "--signal=KILL", "ctr-image@killed*.service", check=False)
+                systemctl("kill", "--kill-who=all", "--signal=KILL", "ctr-store@killed*.service", check=False)
             said = process.communicate()[1].decode()
         if process.returncode:
             killed += 1
@@ -350,18 +354,19 @@ def test_a_pull_killed_anywhere_leaves_a_store_that_works(registry: Registry, tm
 
 
 def test_an_interrupted_pull_stops_the_worker(registry: Registry, tmp_path: Path) -> None:
-    """Ctrl-C in ``ctrctl pull`` ends the unit, too."""
+    """Ctrl-C in ``ctrctl pull`` ends the unit that stores, and with it its workers."""
     content = layer(file("data", random.Random(0).randbytes(40_000_000)))
     reference = registry.push(layout(tmp_path / "oci", content), "interrupted:1")
     with subprocess.Popen(
         ("ctrctl", "pull", "--tls-verify=false", reference), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        wait_until(lambda: "ctr-image@interrupted" in systemctl("list-units", "--all", "ctr-image@*").stdout)
+        wait_until(lambda: "ctr-store@interrupted" in systemctl("list-units", "--all", "ctr-store@*").stdout)
         process.send_signal(signal.SIGINT)
         process.communicate()
     assert process.returncode == 130
-    running = systemctl("list-units", "--state=activating,active", "--plain", "--no-legend", "ctr-image@*").stdout
+    running = systemctl("list-units", "--state=activating,active", "--plain", "--no-legend", "ctr-store@*").stdout
     assert "interrupted" not in running
+    wait_until(lambda: not systemctl("list-units", "--all", "--plain", "--no-legend", "ctr-image@*").stdout)
     ctrctl("image", "rm", reference, check=False)
     pull(reference)  # sweeps what the stopped worker left
 
@@ -471,8 +476,145 @@ def test_rm_refuses_an_image_in_use(tmp_path: Path) -> None:
         deployed.parent.rmdir()
 
 
-def test_the_worker_is_confined() -> None:
-    """systemd's own rating of the unit that takes untrusted input."""
-    rated = run("systemd-analyze", "security", "--no-pager", "ctr-image@x.service", check=False).stdout
-    level = float(rated.rpartition("ctr-image@x.service: ")[2].split()[0])
-    assert level <= 4.0
+def test_credentials_reach_the_registry_they_are_for(tmp_path: Path) -> None:
+    """A file that only root may read logs the worker in; without it, or with another registry's, access is refused."""
+    with imagekit.registry(tmp_path, password="secret") as private:
+        reference = private.push(layout(tmp_path / "oci", layer(file("a"))), "private:1")
+        stored = {"auth": base64.b64encode(f"{imagekit.USER}:secret".encode()).decode()}
+        authfile = tmp_path / "auth.json"
+        for registry, accepted in ((private.address, True), ("127.0.0.1:1", False)):
+            authfile.write_text(json.dumps({"auths": {registry: stored}}))
+            authfile.chmod(0o600)
+            ctrctl("image", "rm", reference, check=False)
+            done = pull(reference, "--authfile", authfile, check=False)
+            assert done.returncode == (0 if accepted else 125), done.stderr
+        assert "refuses access" in done.stderr
+        assert "refuses access" in pull(reference, check=False).stderr
+
+
+def test_the_workers_are_confined() -> None:
+    """systemd's own rating: of the unit that takes untrusted input, and of the one that writes the store."""
+    assert rating("ctr-image@x.service") <= 1.5
+    assert rating("ctr-store@x.service") <= 2.8
+
+
+def rating(unit: str) -> float:
+    rated = run("systemd-analyze", "security", "--no-pager", unit, check=False).stdout
+    return float(rated.rpartition(f"{unit}: ")[2].split()[0])
+
+
+@contextmanager
+def taken_over(program: str) -> Iterator[None]:
+    """While the context lasts, image workers run *program* (Python) in their sandbox instead of their own."""
+    path = Path("/run/systemd/system/ctr-image@.service.d/taken-over.conf")
+    path.parent.mkdir()
+    script = Path("/usr/local/lib/taken-over.py")
+    script.write_text(program)
+    path.write_text(f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {script}\n")
+    systemctl("daemon-reload")
+    try:
+        yield
+    finally:
+        shutil.rmtree(path.parent)
+        script.unlink()
+        systemctl("daemon-reload")
+
+
+EXPLORE = """
+import ctypes, json, os, socket
+def attempt(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return error.strerror
+status = dict(line.split(":\\t") for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+libc = ctypes.CDLL(None, use_errno=True)
+found = {
+    "uid": os.getuid(),
+    "capabilities": [status["CapEff"].strip(), status["CapBnd"].strip()],
+    "store": attempt(lambda: os.listdir("/var/lib/ctr/images")),
+    "root": attempt(lambda: os.listdir("/root")),
+    "write": [attempt(lambda: open(f"{place}/taken-over", "w"))
+              for place in ("/var/lib/ctr", "/etc", "/run", "/run/lock", "/dev/shm")],
+    "doors": [attempt(lambda: socket.socket(socket.AF_UNIX).connect(f"/run/{path}"))
+              for path in ("ctr/image.sock", "dbus/system_bus_socket", "systemd/private")],
+    "others": [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()],
+    "namespace": libc.unshare(0x10000000),
+}
+line = socket.socket(fileno=os.dup(0))
+line.sendall(json.dumps(found).encode() + b"\\n")
+line.recv(1)
+"""
+
+
+def test_a_worker_that_is_taken_over_is_alone() -> None:
+    """It has no capability and no store, home, file outside its /tmp, door to other workers or sight of them; each
+    is a user of its own."""
+    seen = []
+    STORE.mkdir(0o700, parents=True, exist_ok=True)
+    with taken_over(EXPLORE), ExitStack() as stack:
+        for _ in range(2):
+            line = stack.enter_context(socket.socket(socket.AF_UNIX))
+            line.connect(str(RUNTIME / "image.sock"))
+            seen.append(json.loads(stack.enter_context(line.makefile("r")).readline()))
+    assert seen[0].pop("uid") != seen[1].pop("uid")
+    for found in seen:
+        found["write"] = [w for w in found["write"] if w not in ("Read-only file system", "Permission denied")]
+        assert found == {
+            "capabilities": ["0" * 16, "0" * 16],
+            "store": "Permission denied",
+            "root": "Permission denied",
+            "write": [],
+            "doors": ["Permission denied"] * 3,
+            "others": [],
+            "namespace": -1,
+        }
+
+
+LIE = """
+import sys
+sys.path.insert(0, "/usr/lib/ctr")
+from supervisor.images import channel
+line = channel.standard_input()
+while line.next_order():
+    line.answer([b"{}" * 512])
+"""
+
+
+def test_what_a_worker_makes_up_is_not_stored(registry: Registry, tmp_path: Path, kind: str) -> None:
+    """Layers of an image, and an image that was asked for by digest, are refused unless they are what they have to
+    be."""
+    source = layout(tmp_path / "oci", layer(file("a", os.urandom(50))), name="localhost/honest:1")
+    manifest = json.loads((source / "index.json").read_text())["manifests"][0]["digest"]
+    reference = f"{registry.push(source, 'honest:1').removesuffix(':1')}@{manifest}"
+    before = stored_layers()
+    with taken_over(LIE):
+        assert "content (diff ID) has digest" in fetch("pull", f"oci:{source}", kind=kind, check=False).stderr
+        assert "sent a manifest with digest" in pull(reference, kind=kind, check=False).stderr
+    assert stored_layers() == before
+    pull(reference, kind=kind)
+
+
+SPY = """#!/bin/sh
+echo "$(id -u) $(grep -c 'CapEff.*0000000000000000' /proc/self/status) $(ls /var/lib/ctr/images 2>&1)" >&2
+exit 1
+"""
+
+
+@pytest.mark.skipif(not EROFS, reason="mkfs.erofs here has no --tar (erofs-utils 1.7)")
+def test_the_program_that_makes_indexes_is_a_user_of_its_own(tmp_path: Path) -> None:
+    """It reads what a stranger has sent: not as root, without capabilities, and with no way into the store."""
+    program = shutil.which("mkfs.erofs")
+    assert program
+    (tmp_path / "spy").write_text(SPY)
+    (tmp_path / "spy").chmod(0o755)
+    run("mount", "--bind", tmp_path / "spy", program)
+    try:
+        source = layout(tmp_path / "oci", layer(file("a")), name="localhost/spied:1")
+        said = fetch("pull", f"oci:{source}", kind="erofs", check=False).stderr
+    finally:
+        run("umount", program)
+    user, without, reached = said.rpartition("made of it: ")[2].split(" ", 2)
+    assert int(user) > 0x7000_0000
+    assert without == "1"
+    assert "Permission denied" in reached

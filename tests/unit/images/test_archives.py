@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,17 @@ from supervisor.images.archives import ArchiveFiles, detect, full_names, open_ar
 from supervisor.images.layers import Budget
 from supervisor.images.manifest import Descriptor
 from supervisor.images.reference import Source, Transport
+from supervisor.images.workers import Workers
+from tests.unit.images import hired
 
 A, B = ("sha256:" + c * 64 for c in "ab")
 CONFIG = json.dumps({"rootfs": {"diff_ids": [A]}}).encode()
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    with hired.workers() as made:
+        yield made
 
 
 def tar(path: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
@@ -42,35 +51,35 @@ def docker_archive(path: Path) -> Path:
     return tar(path, members, {"x/layer.tar": "../y/layer.tar"})
 
 
-def test_a_docker_archive_offers_all_its_images(tmp_path: Path) -> None:
+def test_a_docker_archive_offers_all_its_images(tmp_path: Path, workers: Workers) -> None:
     """With the names it gives, layers found by diff ID, through the links old versions of docker write."""
     path = docker_archive(tmp_path / "web.tar")
-    source = detect(str(path), str(tmp_path), Budget(0))
+    source = detect(str(path), str(tmp_path), Budget(0), workers)
     assert source == Source(Transport.DOCKER_ARCHIVE, str(path))
-    origin, offers = open_archive(source, str(tmp_path), Budget(0))
+    origin, offers = open_archive(source, str(tmp_path), Budget(0), workers)
     assert [offer.names for offer in offers] == [("docker.io/library/web:1", "docker.io/library/other:2"), ()]
-    with origin.layer(Descriptor(A)) as reader:
-        assert reader.read(100) == b"content"
-    _, chosen = open_archive(Source(Transport.DOCKER_ARCHIVE, str(path), "other:2"), str(tmp_path), Budget(0))
+    with origin.layer(Descriptor(A)) as parts:
+        assert b"".join(parts) == b"content"
+    _, chosen = open_archive(Source(Transport.DOCKER_ARCHIVE, str(path), "other:2"), str(tmp_path), Budget(0), workers)
     assert len(chosen) == 1
     with pytest.raises(NotFoundError):
-        open_archive(Source(Transport.DOCKER_ARCHIVE, str(path), "none"), str(tmp_path), Budget(0))
+        open_archive(Source(Transport.DOCKER_ARCHIVE, str(path), "none"), str(tmp_path), Budget(0), workers)
 
 
-def test_a_compressed_archive_is_expanded_within_the_budget(tmp_path: Path) -> None:
+def test_a_compressed_archive_is_expanded_within_the_budget(tmp_path: Path, workers: Workers) -> None:
     """A bomb instead of an archive ends at the limit."""
     plain = docker_archive(tmp_path / "plain.tar").read_bytes()
     packed = tmp_path / "web.tar.gz"
     packed.write_bytes(gzip.compress(plain))
     (tmp_path / "scratch").mkdir()
     with pytest.raises(HostError, match="free some space"):
-        detect(str(packed), str(tmp_path / "scratch"), Budget(1000))
+        detect(str(packed), str(tmp_path / "scratch"), Budget(1000), workers)
     (tmp_path / "scratch/web.tar.gz").unlink()
-    source = detect(str(packed), str(tmp_path / "scratch"), Budget(len(plain)))
+    source = detect(str(packed), str(tmp_path / "scratch"), Budget(len(plain)), workers)
     assert source.transport is Transport.DOCKER_ARCHIVE
 
 
-def test_a_layout_offers_the_named_image_or_all(tmp_path: Path) -> None:
+def test_a_layout_offers_the_named_image_or_all(tmp_path: Path, workers: Workers) -> None:
     """By annotation."""
     blobs = tmp_path / "blobs/sha256"
     blobs.mkdir(parents=True)
@@ -81,19 +90,19 @@ def test_a_layout_offers_the_named_image_or_all(tmp_path: Path) -> None:
         {"digest": B, "annotations": {"io.containerd.image.name": "quay.io/web:2"}},
     ]
     (tmp_path / "index.json").write_text(json.dumps({"manifests": entries}))
-    source = detect(str(tmp_path), "", Budget(0))
+    source = detect(str(tmp_path), "", Budget(0), workers)
     stem = tmp_path.name.split(".")[0].lower()
-    _, offers = open_archive(source, "", Budget(0))
+    _, offers = open_archive(source, "", Budget(0), workers)
     assert [(o.names, o.manifest) for o in offers] == [
         (full_names(("1.0",), str(tmp_path)), b"first"),
         (("quay.io/web:2",), b"second"),
     ]
     assert full_names(("1.0",), "/srv/web.tar") == ("localhost/web:1.0",)
     assert stem
-    _, one = open_archive(Source(Transport.OCI, str(tmp_path), "1.0"), "", Budget(0))
+    _, one = open_archive(Source(Transport.OCI, str(tmp_path), "1.0"), "", Budget(0), workers)
     assert [o.manifest for o in one] == [b"first"]
     with pytest.raises(NotFoundError, match=r"it has 1\.0, quay\.io/web:2"):
-        open_archive(Source(Transport.OCI, str(tmp_path), "3"), "", Budget(0))
+        open_archive(Source(Transport.OCI, str(tmp_path), "3"), "", Budget(0), workers)
 
 
 def test_links_in_an_archive_stay_in_it(tmp_path: Path) -> None:
@@ -106,14 +115,14 @@ def test_links_in_an_archive_stay_in_it(tmp_path: Path) -> None:
             files.open(name)
 
 
-def test_what_is_no_archive_says_so(tmp_path: Path) -> None:
+def test_what_is_no_archive_says_so(tmp_path: Path, workers: Workers) -> None:
     """With what to use instead for a root file system."""
     with pytest.raises(UserError, match="image import"):
-        detect(str(tar(tmp_path / "root.tar", {"etc/passwd": b""})), "", Budget(0))
+        detect(str(tar(tmp_path / "root.tar", {"etc/passwd": b""})), "", Budget(0), workers)
     (tmp_path / "text").write_text("no tar")
     with pytest.raises(UserError, match="is not a tar archive"):
-        detect(str(tmp_path / "text"), "", Budget(0))
+        detect(str(tmp_path / "text"), "", Budget(0), workers)
     with pytest.raises(NotFoundError, match="does not exist"):
-        detect(str(tmp_path / "none"), "", Budget(0))
+        detect(str(tmp_path / "none"), "", Budget(0), workers)
     with pytest.raises(UserError, match="OCI layout was expected"):
-        detect(str(tmp_path), "", Budget(0))
+        detect(str(tmp_path), "", Budget(0), workers)

@@ -52,14 +52,40 @@ def healthy_unit(name: str) -> str:
     return f"ctr-healthy@{name}.service"
 
 
+def health_unit(name: str) -> str:
+    """The unit that is one probe of the container."""
+    return f"ctr-health@{name}.service"
+
+
 def health_timer(name: str) -> str:
     """The unit that has the container probed."""
     return f"ctr-health@{name}.timer"
+
+
+def project_target(project: str) -> str:
+    """The unit that starts and stops a project's containers together."""
+    return f"ctr@{project}.target"
 
 
 def name_of_service(unit: str) -> str | None:
     """The container name in ``ctr@NAME.service``, or None for any other unit."""
     if unit.startswith("ctr@") and unit.endswith(".service"):
         name = unit[len("ctr@") : -len(".service")]
+        return name if is_name(name) else None
+    return None
+
+
+def name_of_scope(unit: str) -> str | None:
+    """The container name in ``ctr-NAME.scope``, or None for any other unit."""
+    if unit.startswith("ctr-") and unit.endswith(".scope"):
+        name = unit[len("ctr-") : -len(".scope")]
+        return name if is_name(name) else None
+    return None
+
+
+def name_of_probe(unit: str) -> str | None:
+    """The container name in ``ctr-health@NAME.service``, or None for any other unit."""
+    if unit.startswith("ctr-health@") and unit.endswith(".service"):
+        name = unit[len("ctr-health@") : -len(".service")]
         return name if is_name(name) else None
     return None

@@ -115,6 +115,16 @@ class Layout:
         return f"{self.runtime}/log.sock"
 
     @property
+    def image_socket(self) -> str:
+        """Where every connection is a new image worker (ctr-image.socket)."""
+        return f"{self.runtime}/image.sock"
+
+    @property
+    def journal(self) -> str:
+        """Where journald takes entries in its native protocol."""
+        return f"{self.root}/run/systemd/journal/socket"
+
+    @property
     def library(self) -> str:
         """Our own installed code: ``/usr/lib/ctr/supervisor`` and the programs beside it."""
         return f"{self.root}/usr/lib/ctr"

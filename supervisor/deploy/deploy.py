@@ -42,6 +42,7 @@ from supervisor.deploy.settings import read as read_settings
 from supervisor.deploy.shelf import Shelf, remove_units
 from supervisor.deploy.write import Changes, Disk
 from supervisor.errors import ConflictError, CtrError, DefinitionError, HostError, NotFoundError, Problem, UserError
+from supervisor.events import records
 from supervisor.names import check_name, namespace_unit, service_unit
 from supervisor.network import routes
 from supervisor.paths import Layout
@@ -53,6 +54,7 @@ from supervisor.spec.image import Image, ImageConfig, Layer
 from supervisor.spec.network import Lease, Network
 from supervisor.spec.volume import Volume
 from supervisor.spec.volumes import anonymous_volumes
+from supervisor.systemd import journal
 from supervisor.systemd.manager import Job, UnitStatus
 
 _RUNNING = ("active", "activating", "reloading", "refreshing", "deactivating")
@@ -383,6 +385,9 @@ class Deployment:
             self._resources.retire(resources, changes)
             self._shelf.flush()
             self._reload(units)
+        for difference in differences:
+            if difference.is_new:
+                self._tell(records.DEPLOYED, difference.tree.name, "deployed")
         return self._clear(differences, gone)
 
     def _clear(self, differences: list[state.Difference], gone: tuple[state.Deployed, ...]) -> tuple[str, ...]:
@@ -399,6 +404,13 @@ class Deployment:
     def _erase(self, name: str) -> None:
         self._shelf.erase(name)
         self._manager.reset_failed(service_unit(name))
+        self._tell(records.REMOVED, name, "removed")
+
+    def _tell(self, record: str, name: str, word: str) -> None:
+        """Have the journal know; the supervisor makes an event of it."""
+        fields = {"MESSAGE_ID": record, "SYSLOG_IDENTIFIER": "ctrctl", records.CONTAINER: name}
+        fields["OBJECT_SYSTEMD_UNIT"] = service_unit(name)
+        journal.record(f"container {name}: {word}", journal.INFO, fields, self._layout.journal)
 
     def _stop(self, names: tuple[str, ...], changes: Changes) -> None:
         """Stop those of *names* that run, and wait until their addresses and ports are free. Raises `HostError` for

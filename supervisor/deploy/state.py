@@ -6,6 +6,7 @@ so readers need no lock. Names that start with a dot are deploy's own half-finis
     NAME/current -> v.DIGEST    switched by one rename(2): spec.json, config.json and plan always belong together
     NAME/spec.json, deployed.json, config.json, plan -> current/…
     NAME/layer, NAME/last-exit  the launcher's and cleanup's; they outlive every version
+    NAME/last-action            ctr-probe's: how often it was acted on because it was unhealthy
     NAME/resolving              ctr-netns's: hosts and resolv.conf, made anew with the namespace
 """
 

@@ -13,11 +13,12 @@ import sys
 import time
 
 from supervisor.errors import CtrError
+from supervisor.events import records
 from supervisor.launcher import plan as plans
 from supervisor.launcher import programs
 from supervisor.names import check_name, scope_unit, service_unit
 from supervisor.paths import Layout
-from supervisor.systemd import notify
+from supervisor.systemd import journal, notify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         programs.remove_trees(state, layout.running(name), *((plan.upper,) if plan.upper and plan.fresh else ()))
         # Last: a full disk has room again when the layer that filled it is gone.
         record_exit(record, environ, time.time(), ooms)
+        tell(name, environ, ooms, layout)
     except (CtrError, OSError) as error:
         print(f"{name}: cleanup: {error}", file=sys.stderr)
         return 1
@@ -156,6 +158,24 @@ def record_exit(path: str, environ: Mapping[str, str], now: float, ooms: Mapping
     with open(f"{path}.new", "w") as file:
         file.write("{" + ", ".join(words) + "}\n")
     os.rename(f"{path}.new", path)
+
+
+def tell(name: str, environ: Mapping[str, str], ooms: Mapping[str, int], layout: Layout) -> None:
+    """The same for the journal, where the supervisor finds it also when it was not there to see it."""
+    code, status = environ.get("EXIT_CODE", ""), _status(environ.get("EXIT_STATUS", "0"))
+    words = {"exited": f"exited with status {status}", "": "did not run"}
+    fields = {
+        "MESSAGE_ID": records.RUN_ENDED,
+        "SYSLOG_IDENTIFIER": name,
+        records.CONTAINER: name,
+        records.INVOCATION: environ.get("INVOCATION_ID", ""),
+        records.EXIT_CODE: code,
+        records.EXIT_STATUS: str(status),
+        records.RESULT: environ.get("SERVICE_RESULT", ""),
+        records.OOM: str(ooms.get("oom", 0)),
+    }
+    text = f"run ended: {words.get(code, f'{code} by signal {status}')}"
+    journal.record(text, journal.INFO, fields, layout.journal)
 
 
 def _populated(path: str) -> bool:

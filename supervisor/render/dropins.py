@@ -14,10 +14,12 @@ from supervisor.render import health, secrets, signals
 from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line, quoted, specifiers_escaped
 from supervisor.render.mounts import bind_sources, network_owner, volume_directories
+from supervisor.spec.card import SECTION
 from supervisor.spec.container import Container, Entry
 from supervisor.spec.health import Notify
 from supervisor.spec.image import Image
 from supervisor.spec.network import NetworkMode
+from supervisor.spec.project import project_of
 
 #: systemd.service(5): "always" and "on-success" are not allowed with Type=oneshot.
 _DEFAULT_SECONDS = 10.0
@@ -38,6 +40,9 @@ def text(container: Container, image: Image | None, facts: HostFacts, layout: La
         *_service(container, image),
         *secrets.service_lines(container, facts),
         *_entries(container.unit.service),
+        "",
+        f"[{SECTION}]",
+        *_card(container, image),
     ]
     return "\n".join(lines) + "\n"
 
@@ -54,7 +59,7 @@ def stop_signal(container: Container, image: Image | None) -> int:
 def _unit(container: Container, image: Image | None, layout: Layout) -> list[str]:
     what = container.image or container.rootfs or ""
     lines = [f"Description=Container {container.name} ({specifiers_escaped(one_line(what, 'image'))})"]
-    lines += health.service_lines(container, image)
+    lines += health.service_lines(container)
     if container.source.startswith("/"):
         lines.append(f"SourcePath={_whole(container.source, 'source')}")
     if container.remove:
@@ -79,10 +84,22 @@ def _service(container: Container, image: Image | None) -> list[str]:
         if restart and restart[0] in _ONESHOT_NEVER:
             raise UserError(f"Restart={restart[0]}: a container that runs to completion cannot have it; use on-failure")
         lines += ["Type=oneshot", "RemainAfterExit=yes"]
+    lines += health.companions(container, image)
     if container.notify is Notify.HEALTHY:
         # The program runs by then; the unit counts as started when this has ended, and fails with it.
         lines.append(f"ExecStartPost=/usr/lib/ctr/ctr-probe start {container.name}")
     return lines
+
+
+def _card(container: Container, image: Image | None) -> list[str]:
+    """What everybody may know (`supervisor.inventory.cards` reads it); systemd leaves sections in 'X-' alone."""
+    facts = (
+        ("Image", container.image or container.rootfs or ""),
+        ("ImageDigest", image.id if image else ""),
+        ("Definition", container.source),
+        ("Project", project_of(container)),
+    )
+    return [f"{key}={one_line(value, key)}" for key, value in facts if value]
 
 
 def _span(seconds: float) -> str:

@@ -11,7 +11,7 @@ import math
 
 from supervisor.errors import UserError
 from supervisor.health import plan
-from supervisor.names import healthy_unit
+from supervisor.names import health_timer, healthy_unit
 from supervisor.paths import Layout
 from supervisor.render import oci
 from supervisor.render.facts import HostFacts
@@ -20,9 +20,8 @@ from supervisor.spec.container import Container
 from supervisor.spec.health import HealthCheck, Notify, StartupProbe
 from supervisor.spec.image import Image
 
-#: The most a probe may be late, so that the host wakes once for many timers (AccuracySec= in systemd.timer(5)).
-_LATE_SECONDS = 1.0
-_LATE_PART = 0.1
+#: The timer is for when the supervisor does not run: so much later than its probe would have been.
+_GRACE_SECONDS = 60.0
 
 
 def check(container: Container, image: Image | None) -> HealthCheck | None:
@@ -50,29 +49,40 @@ def files(container: Container, image: Image | None, facts: HostFacts, configura
 
 
 def units(container: Container, image: Image | None, layout: Layout) -> tuple[File, ...]:
-    """The timer's drop-in. It is there for every container with a health check, so it also tells who has one."""
+    """The timer's drop-in. It is there for every container with a health check, so it also tells who has one; the
+    supervisor reads the interval in it (`supervisor.inventory.cards`), which systemd.syntax(7) leaves to us."""
     found = check(container, image)
     if found is None:
         return ()
     lines = [f"# Written by ctrctl with the health check of container {container.name}.", "[Timer]"]
     if _repeats(found):
-        late = min(_LATE_SECONDS, found.interval * _LATE_PART)
-        lines += [f"{key}={_span(found.interval)}" for key in ("OnActiveSec", "OnUnitInactiveSec")]
-        lines.append(f"AccuracySec={_span(late)}")
+        late = _span(found.interval + _GRACE_SECONDS)
+        lines += [f"{key}={late}" for key in ("OnActiveSec", "OnUnitInactiveSec")]
+        lines += ["[X-Probe]", f"IntervalSec={found.interval}"]
     directory = f"{layout.units}/ctr-health@{container.name}.timer.d"
     return (File(f"{directory}/50-ctr.conf", "\n".join(lines) + "\n"),)
 
 
-def service_lines(container: Container, image: Image | None) -> list[str]:
+def service_lines(container: Container) -> list[str]:
     """[Unit] lines of ctr@NAME.service."""
     name = container.name
     lines = []
     if container.notify is Notify.CONTAINER:
         lines += [f"{key}=ctr-notify@{name}.socket" for key in ("Requires", "After")]
-    found = check(container, image)
-    if found and not container.oneshot and _repeats(found):
-        lines.append(f"Wants={healthy_unit(name)} ctr-health@{name}.timer")
     return lines
+
+
+def companions(container: Container, image: Image | None) -> list[str]:
+    """[Service] lines of ctr@NAME.service that start its gate and its timer with every run.
+
+    Not Wants=: from 254 on, systemd starts what a unit wants as soon as that waits for its restart, the gate needs
+    the container started, and so RestartSec= would be no wait at all. Mode 'fail': a stop that is under way goes on.
+    """
+    found = check(container, image)
+    if found is None or container.oneshot or not _repeats(found):
+        return []
+    units = f"{healthy_unit(container.name)} {health_timer(container.name)}"
+    return [f"ExecStartPost=-/usr/bin/systemctl --no-block --job-mode=fail start {units}"]
 
 
 def _check(container: Container, found: HealthCheck | None) -> None:

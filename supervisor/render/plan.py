@@ -19,6 +19,7 @@ from supervisor.render.users import Accounts
 from supervisor.spec.container import Container
 from supervisor.spec.health import Notify
 from supervisor.spec.image import Image, Layer
+from supervisor.spec.project import project_of
 from supervisor.spec.volume import Volume
 
 VERSION = 1
@@ -108,6 +109,8 @@ def _properties(container: Container, image: Image | None, facts: HostFacts) -> 
 def _output(container: Container) -> Iterator[tuple[str, str]]:
     yield "log", container.log_driver.value
     yield "identifier", container.name
+    if project := project_of(container):
+        yield "project", project
     if container.notify is Notify.CONTAINER:
         yield "notify", container.notify.value
     for key, flag in (

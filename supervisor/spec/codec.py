@@ -8,6 +8,7 @@ stored spec stays readable and survives new fields; an unknown or mistyped membe
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -22,6 +23,11 @@ T = TypeVar("T")
 def dumps(value: object) -> str:
     """*value* (a dataclass instance) as indented JSON text with a final newline."""
     return json.dumps(_encode(value), indent=1, ensure_ascii=False) + "\n"
+
+
+def line(value: object) -> str:
+    """*value* as JSON on one line, without a final newline."""
+    return json.dumps(_encode(value), separators=(",", ":"), ensure_ascii=False)
 
 
 def loads(kind: type[T], text: str) -> T:
@@ -81,10 +87,15 @@ def _decode_tuple(items: tuple[Any, ...], raw: Any, path: str) -> tuple[object, 
     return tuple(_decode(kind, item, f"{path}[{i}]") for i, (kind, item) in enumerate(zip(items, raw, strict=True)))
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _decode_dataclass(kind: type, raw: Any, path: str) -> object:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: {raw!r} is not an object")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     if unknown := sorted(set(raw) - set(hints)):
         raise UserError(f"{path}: unknown member {unknown[0]!r}")
     try:

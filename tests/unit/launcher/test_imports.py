@@ -35,6 +35,8 @@ OURS = {
     },
     "launcher.cleanup": {
         "errors",
+        "events",
+        "events.records",
         "launcher",
         "launcher.cleanup",
         "launcher.plan",
@@ -42,6 +44,7 @@ OURS = {
         "names",
         "paths",
         "systemd",
+        "systemd.journal",
         "systemd.notify",
     },
 }

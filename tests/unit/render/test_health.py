@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from supervisor.errors import UserError
 from supervisor.health import plan
+from supervisor.inventory import cards
 from supervisor.paths import Layout
 from supervisor.render import dropins, health, oci, readiness
 from supervisor.render.users import Accounts
@@ -32,7 +34,7 @@ def test_without_a_check_there_is_nothing() -> None:
     """No file, no unit, no line: such a container does not know of health."""
     assert files(container()) == {}
     assert health.units(container(), IMAGE, Layout()) == ()
-    assert health.service_lines(container(), IMAGE) == []
+    assert health.service_lines(container()) == health.companions(container(), IMAGE) == []
 
 
 def test_the_images_check_applies_unless_refused() -> None:
@@ -62,15 +64,29 @@ def test_the_plan_says_what_the_definition_says() -> None:
 
 
 def test_the_timer_has_the_interval() -> None:
-    """In microseconds; late by a tenth at most, or a second."""
+    """In seconds for the supervisor, and a minute more for systemd, which probes what the supervisor does not."""
     (file,) = health.units(container(health=CHECK), IMAGE, Layout())
     assert file.path == "/etc/systemd/system/ctr-health@web.timer.d/50-ctr.conf"
     assert file.text.splitlines()[1:] == [
         "[Timer]",
-        "OnActiveSec=250000us",
-        "OnUnitInactiveSec=250000us",
-        "AccuracySec=25000us",
+        "OnActiveSec=60250000us",
+        "OnUnitInactiveSec=60250000us",
+        "[X-Probe]",
+        "IntervalSec=0.25",
     ]
+
+
+def test_the_supervisor_reads_the_interval(tmp_path: Path) -> None:
+    """What one side writes is what the other reads, to the microsecond."""
+    layout = Layout(str(tmp_path))
+    for interval in (0.001, 1 / 3, 30.0, 86400.0):
+        (file,) = health.units(container(health=dataclasses.replace(CHECK, interval=interval)), IMAGE, layout)
+        for path, text in ((file.path, file.text), (f"{layout.units}/ctr@web.service.d/50-ctr.conf", "")):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text)
+        card = cards.read("web", layout)
+        assert card is not None
+        assert card.interval == interval
 
 
 @pytest.mark.parametrize("interval", [0.0, math.inf])
@@ -79,16 +95,15 @@ def test_a_check_without_interval_starts_no_probes(interval: float) -> None:
     made = container(health=dataclasses.replace(CHECK, interval=interval))
     (file,) = health.units(made, IMAGE, Layout())
     assert "Sec" not in file.text
-    assert health.service_lines(made, IMAGE) == []
+    assert health.companions(made, IMAGE) == []
     assert plan.loads(files(made)[plan.FILE]).interval == 0
 
 
 def test_the_service_takes_its_companions_along() -> None:
-    """Wanted, not required: a probe that cannot be started ends no container."""
-    assert health.service_lines(container(health=CHECK), IMAGE) == [
-        "Wants=ctr-healthy@web.service ctr-health@web.timer"
-    ]
-    assert health.service_lines(container(notify=Notify.CONTAINER), IMAGE) == [
+    """Started, not required: a probe that cannot be started ends no container."""
+    (line,) = health.companions(container(health=CHECK), IMAGE)
+    assert line.startswith("ExecStartPost=-/") and line.endswith(" start ctr-healthy@web.service ctr-health@web.timer")
+    assert health.service_lines(container(notify=Notify.CONTAINER)) == [
         "Requires=ctr-notify@web.socket",
         "After=ctr-notify@web.socket",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.errors import UserError
+from supervisor.inventory import cards
 from supervisor.launcher.plan import Plan
 from supervisor.paths import Layout
 from supervisor.render import dropins, plan, signals
 from supervisor.render.tree import TEMPLATE, tree
+from supervisor.spec.card import Card
 from supervisor.spec.container import (
     Container,
     Entry,
@@ -119,7 +122,19 @@ def test_the_drop_in_carries_stop_settings_and_the_definitions_lines() -> None:
         "Description=50% of %i",
         "After=db.service",
     ]
-    assert found[found.index("[Service]") + 1 :] == ["KillSignal=SIGQUIT", "Restart=always", "TimeoutStopSec=70"]
+    service = found[found.index("[Service]") + 1 : found.index("[X-Container]") - 1]
+    assert service == ["KillSignal=SIGQUIT", "Restart=always", "TimeoutStopSec=70"]
+
+
+def test_the_drop_in_carries_what_everybody_may_know(tmp_path: Path) -> None:
+    """The supervisor finds image, definition and project of a container where deploy put them."""
+    layout = Layout(str(tmp_path))
+    sections = UnitSections(unit=(Entry("PartOf", "ctr@shop.target"),))
+    shown = container(unit=sections)
+    directory = tmp_path / "etc/systemd/system/ctr@web.service.d"
+    directory.mkdir(parents=True)
+    (directory / "50-ctr.conf").write_text(dropins.text(shown, IMAGE, FACTS, layout))
+    assert cards.read_all(layout) == {"web": Card("web", "nginx", IMAGE.id, shown.source, "shop")}
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(10.0, "10s"), (0.2, "1s"), (1.25, "1250ms"), (math.inf, "infinity")])

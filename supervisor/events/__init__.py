@@ -1,0 +1,1 @@
+"""What can happen to a container, and its form in the journal. Pure."""

@@ -1,0 +1,1 @@
+"""What is deployed, as anybody on this host may read it."""

@@ -1,0 +1,1 @@
+"""What a container is doing: observations in, state and events out. Pure, no clock."""

@@ -28,7 +28,8 @@ PACKAGES = (
     *("iproute2", "iptables", "nftables", "procps", "psmisc", "curl", "ca-certificates", "less", "strace", "kmod"),
     *("crun", "runc", "podman", "docker.io", "netavark", "aardvark-dns", "skopeo", "docker-registry"),
     *("jq", "erofs-utils", "zstd", "tini", "golang-github-containers-common"),
-    *("python3", "python3-pystemd", "python3-dbus-next", "python3-anyio", "python3-aiofiles"),
+    *("python3", "python3-pystemd", "python3-dbus-next", "python3-anyio", "python3-aiofiles", "python3-systemd"),
+    *("python3-prometheus-client", "python3-rich", "prometheus", "graphviz"),
     *("python3-pytest", "python3-hypothesis", "linux-image-cloud-amd64"),
 )
 

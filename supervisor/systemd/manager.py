@@ -59,19 +59,33 @@ class Job:
         self.unit = unit
 
 
+class QueuedJob:
+    """One row of ListJobs: the job's number, its unit, its type ('start' …) and its state ('waiting', 'running')."""
+
+    __slots__ = ("id", "state", "type", "unit")
+
+    def __init__(self, id: int, unit: str, type: str, state: str) -> None:
+        self.id = id
+        self.unit = unit
+        self.type = type
+        self.state = state
+
+
 class Manager:
     """systemd's manager object, over one connection."""
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: str | None, *, timeout: float = 90.0) -> None:
+        """*timeout*: how many seconds systemd has for an answer."""
         self._address = address
+        self._timeout = timeout
         self._results: dict[str, str] = {}
         self._watched: list[str] = []
         self._connect()
 
     @classmethod
-    def open(cls) -> Manager:
+    def open(cls, *, timeout: float = 90.0) -> Manager:
         """Root talks to PID 1 directly, which works without any bus daemon; others go through the system bus."""
-        return cls(f"unix:path={PRIVATE_SOCKET}" if os.geteuid() == 0 else None)
+        return cls(f"unix:path={PRIVATE_SOCKET}" if os.geteuid() == 0 else None, timeout=timeout)
 
     def close(self) -> None:
         self._bus.close()
@@ -116,6 +130,19 @@ class Manager:
             except BusLostError:
                 self._reconnect()
                 self._settle(pending)
+
+    def jobs(self) -> tuple[QueuedJob, ...]:
+        """The job queue."""
+        return tuple(QueuedJob(row[0], row[1], row[2], row[3]) for row in self._call("ListJobs")[0])
+
+    def jobs_before(self, id: int) -> tuple[int, ...]:
+        """Numbers of the queued jobs that have to end before the job *id* may run; none once it has ended itself."""
+        try:
+            return tuple(row[0] for row in self._call("GetJobBefore", "u", id)[0])
+        except BusError as error:
+            if not error.name.endswith(".NoSuchJob"):
+                raise
+            return ()
 
     def start(self, unit: str, mode: str = "replace") -> str:
         """Start *unit* and wait; the job's result."""
@@ -277,17 +304,22 @@ class Manager:
 
     def _retry(self, path: str, interface: str, member: str, signature: str, *args: object) -> tuple[Any, ...]:
         try:
-            return self._bus.call(path, interface, member, signature, *args)
+            return self._bus.call(path, interface, member, signature, *args, timeout=self._timeout)
         except BusLostError:
             # Every call that comes through here may be made twice: it names a wanted state, not a step.
             self._reconnect()
-            return self._bus.call(path, interface, member, signature, *args)
+            return self._bus.call(path, interface, member, signature, *args, timeout=self._timeout)
 
 
 def unit_path(unit: str) -> str:
-    """The D-Bus object path of *unit* (sd_bus_path_encode(3): everything but letters and digits as ``_xx``)."""
-    encoded = "".join(
-        c if c.isascii() and c.isalnum() and not (at == 0 and c.isdigit()) else f"_{ord(c):02x}"
-        for at, c in enumerate(unit)
+    """The D-Bus object path of *unit*."""
+    return f"{_PATH}/unit/{path_element(unit)}"
+
+
+def path_element(text: str) -> str:
+    """*text*, not empty, as one element of an object path: everything but letters and digits as ``_xx``
+    (sd_bus_path_encode(3))."""
+    return "".join(
+        chr(c) if chr(c).isascii() and chr(c).isalnum() and not (at == 0 and chr(c).isdigit()) else f"_{c:02x}"
+        for at, c in enumerate(text.encode())
     )
-    return f"{_PATH}/unit/{encoded}"

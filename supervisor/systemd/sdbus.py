@@ -82,14 +82,18 @@ def _load() -> ctypes.CDLL:
 class Bus:
     """One connection. Not thread-safe; use it as a context manager or call `close`."""
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(
+        self, address: str | None, destination: str = "org.freedesktop.systemd1", *, autostart: bool = True
+    ) -> None:
         """Connect to *address* as a peer (no message bus in between), or to the system bus when it is None.
 
-        Raises `BusLostError` when nobody listens.
+        On the bus, calls go to the name *destination*; *autostart*: and may start who owns it. Raises `BusLostError`
+        when nobody listens.
         """
         self._lib = _load()
         self._bus = ctypes.c_void_p()
-        self._destination = None if address else b"org.freedesktop.systemd1"
+        self._destination = None if address else destination.encode()
+        self._autostart = autostart
         if address is None:
             self._check(self._lib.sd_bus_open_system(ctypes.byref(self._bus)), "connecting to the system bus")
             return
@@ -124,6 +128,8 @@ class Bus:
             ),
             f"calling {member}",
         )
+        if not self._autostart:
+            self._lib.sd_bus_message_set_auto_start(message, 0)
         try:
             for kind, value in zip(_split(signature), args, strict=True):
                 self._append(message, kind, value)

@@ -33,7 +33,7 @@ class Result:
 class State:
     """The health of one run."""
 
-    __slots__ = ("began", "counted", "failures", "invocation", "results", "status", "successes")
+    __slots__ = ("acted", "began", "counted", "failures", "invocation", "results", "status", "successes")
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class State:
         status: str = STARTING,
         failures: int = 0,
         successes: int = 0,
+        acted: bool = False,
         results: tuple[Result, ...] = (),
     ) -> None:
         self.invocation = invocation  #: of ctr@NAME.service; another one means another run
@@ -52,6 +53,7 @@ class State:
         self.status = status
         self.failures = failures  #: consecutive ones that counted
         self.successes = successes  #: consecutive ones of the startup probe
+        self.acted = acted  #: whether the definition's action was done since it is unhealthy
         self.results = results  #: oldest first
 
 
@@ -69,6 +71,7 @@ def dumps(state: State) -> str:
         f"status={state.status}",
         f"failures={state.failures}",
         f"successes={state.successes}",
+        f"acted={int(state.acted)}",
     ]
     for result in state.results:
         output = result.output.encode("unicode_escape").decode("ascii")
@@ -96,6 +99,7 @@ def loads(text: str) -> State:
             status=values["status"],
             failures=int(values["failures"]),
             successes=int(values["successes"]),
+            acted=values.get("acted") == "1",
             results=tuple(results),
         )
     except (KeyError, ValueError) as error:

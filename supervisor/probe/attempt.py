@@ -11,26 +11,25 @@ import os
 import time
 
 from supervisor.errors import HostError
-from supervisor.health import machine
+from supervisor.events import records
+from supervisor.health import backoff, machine
 from supervisor.health.record import HEALTHY, UNHEALTHY, Result, State
 from supervisor.names import healthy_unit, service_unit
 from supervisor.probe import command
 from supervisor.probe.run import Run
+from supervisor.systemd import journal
 
 #: What is done to the container itself; the rest starts and stops ctr-healthy@NAME.service.
 TO_THE_CONTAINER = frozenset((machine.KILL, machine.RESTART, machine.STOP))
 ALL = TO_THE_CONTAINER | {machine.BECAME_HEALTHY, machine.BECAME_UNHEALTHY}
 
-_JOURNAL = "/run/systemd/journal/socket"
 _IDENTIFIER = "ctr-health"
-_NOTICE, _WARNING = 5, 4
 _SIGKILL = 9
 #: Of a probe's output in a message: a datagram has to hold it, and a person read it.
 _LONGEST = 1000
-#: For ``journalctl MESSAGE_ID=…``; random, as systemd-id128(1) makes them.
 _MESSAGE_IDS = {
-    machine.BECAME_HEALTHY: "dc13d1a85e25412a9630a38bfede0cdb",
-    machine.BECAME_UNHEALTHY: "d3abc5dc989c4333bec6637487dd082c",
+    machine.BECAME_HEALTHY: records.BECAME_HEALTHY,
+    machine.BECAME_UNHEALTHY: records.BECAME_UNHEALTHY,
 }
 
 
@@ -60,12 +59,13 @@ def attempt(run: Run, actions: frozenset[str] = ALL) -> Attempt:
         result = command.execute(run, startup=machine.starts_up(run.plan, state))
         if (not result.passed and run.is_frozen) or run.has_ended():
             return Attempt(state)  # it says nothing about the container's health
-        new, wanted = machine.transition(run.plan, state, result, time.monotonic())
+        wait = backoff.left(run.acted(), time.time()) if actions & TO_THE_CONTAINER else 0.0
+        new, wanted = machine.transition(run.plan, state, result, time.monotonic(), may_act=not wait)
         for action in wanted:
             if action in actions or action in _MESSAGE_IDS:
-                _announce(run, action, new, result)
+                _announce(run, action, new, result, wait)
         if due := tuple(action for action in due_actions(new.status, wanted, run.is_said_healthy) if action in actions):
-            _act(run.name, due)
+            _act(run, due)
         try:
             run.keep(new)
         except FileNotFoundError:
@@ -94,62 +94,54 @@ def last_words(result: Result | None) -> str:
     return f"the last probe exited with {result.code}" + (f": {text}" if text else "")
 
 
-def _announce(run: Run, action: str, state: State, result: Result) -> None:
+def _announce(run: Run, action: str, state: State, result: Result, wait: float) -> None:
     if action == machine.BECAME_HEALTHY:
-        text, priority = "healthy", _NOTICE
+        text, priority = "healthy", journal.NOTICE
     elif action == machine.BECAME_UNHEALTHY:
-        text, priority = f"unhealthy after {_failures(state.failures)}: {last_words(result)}", _WARNING
+        text, priority = f"unhealthy after {_failures(state.failures)}: {last_words(result)}", journal.WARNING
+        if wait and run.plan.action in TO_THE_CONTAINER:
+            text += f"; {run.plan.action} in {wait:.0f} s at the earliest, as it did not help the last time"
     elif machine.starts_up(run.plan, state):
-        text, priority = f"startup probe failed too often, restarting: {last_words(result)}", _WARNING
+        text, priority = f"startup probe failed too often, restarting: {last_words(result)}", journal.WARNING
     else:
-        text, priority = f"unhealthy, so {action}", _WARNING
-    # In the native protocol, since OBJECT_SYSTEMD_UNIT= makes `journalctl -u ctr@NAME` show it (see logs.entry).
+        text, priority = f"unhealthy, so {action}", journal.WARNING
+    # OBJECT_SYSTEMD_UNIT= makes `journalctl -u ctr@NAME` show it (see logs.entry).
     fields = {
-        "MESSAGE": text.replace("\n", " "),
-        "PRIORITY": str(priority),
         "SYSLOG_IDENTIFIER": _IDENTIFIER,
         "OBJECT_SYSTEMD_UNIT": service_unit(run.name),
         "OBJECT_SYSTEMD_INVOCATION_ID": run.invocation,
-        "CTR_CONTAINER": run.name,
+        records.CONTAINER: run.name,
+        records.INVOCATION: run.invocation,
+        records.DETAIL: "" if action == machine.BECAME_HEALTHY else last_words(result),
         "CTR_HEALTH": state.status,
     }
     if action in _MESSAGE_IDS:
         fields["MESSAGE_ID"] = _MESSAGE_IDS[action]
-    _send("".join(f"{key}={value}\n" for key, value in fields.items()).encode(errors="replace"))
-
-
-def _send(entry: bytes) -> None:
-    import _socket
-
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-    try:
-        sock.sendto(entry, _JOURNAL)
-    except OSError:
-        return  # without a journal there is nobody to tell
-    finally:
-        sock.close()
+    journal.record(text, priority, fields, run.layout.journal)
 
 
 def _failures(count: int) -> str:
     return "1 failed probe" if count == 1 else f"{count} failed probes"
 
 
-def _act(name: str, actions: tuple[str, ...]) -> None:
+def _act(run: Run, actions: tuple[str, ...]) -> None:
     """Queue the jobs; none is waited for, since they may end this very process."""
     from supervisor.systemd.manager import Manager
 
     with Manager.open() as manager:
         for action in actions:
+            if action in TO_THE_CONTAINER:
+                run.note_action()  # first: with what follows, this process may end
             if action == machine.BECAME_HEALTHY:
                 try:
                     # Not against a stop that is under way, the container's or that of what wants its health: the next
                     # probe, if there is one, finds it missing still.
-                    manager.enqueue("start", healthy_unit(name), "fail")
+                    manager.enqueue("start", healthy_unit(run.name), "fail")
                 except HostError:
                     continue
             elif action == machine.BECAME_UNHEALTHY:
-                manager.enqueue("stop", healthy_unit(name))
+                manager.enqueue("stop", healthy_unit(run.name))
             elif action == machine.KILL:
-                manager.kill(service_unit(name), "main", _SIGKILL)
+                manager.kill(service_unit(run.name), "main", _SIGKILL)
             else:
-                manager.enqueue(action, service_unit(name))
+                manager.enqueue(action, service_unit(run.name))

@@ -38,7 +38,7 @@ def execute(run: Run, *, startup: bool) -> Result:
     )
     group = f"{run.scope}/{_GROUP}"
     _empty(group)  # what a probe left that was killed
-    os.makedirs(group, exist_ok=True)
+    os.mkdir(group)  # not its parents: a scope that has just ended stays ended
     _forget(f"{run.places}/{_LOG}")
     began, start = time.monotonic(), time.time()
     reader, writer = os.pipe()

@@ -12,7 +12,7 @@ import select
 import time
 
 from supervisor.errors import InternalError, UserError
-from supervisor.health import record
+from supervisor.health import backoff, record
 from supervisor.health.plan import FILE, Plan, loads
 from supervisor.names import check_name, healthy_unit, scope_unit, service_unit
 from supervisor.paths import Layout
@@ -20,6 +20,8 @@ from supervisor.runtime import entry
 
 #: In the runtime directory of the run.
 RECORD, LOCK = "health", "health.lock"
+#: In the container's state directory: what was done to it has ended the run.
+ACTED = "last-action"
 _POLL_SECONDS = 0.005
 #: proc_pid_stat(5), counted from the field behind the name: clock ticks since the host booted.
 _STARTTIME = 19
@@ -116,6 +118,21 @@ class Run:
         with open(new, "w", encoding="ascii") as file:
             file.write(record.dumps(state))
         os.rename(f"{RECORD}.new", RECORD, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+
+    def acted(self) -> backoff.Acted:
+        """What was done to the container before, in this run and others."""
+        try:
+            with open(f"{self.layout.container(self.name)}/{ACTED}", encoding="ascii", errors="replace") as file:
+                return backoff.loads(file.read())
+        except OSError:
+            return backoff.Acted()
+
+    def note_action(self) -> None:
+        """Remember that something is done to the container now."""
+        path = f"{self.layout.container(self.name)}/{ACTED}"
+        with open(f"{path}.new", "w", encoding="ascii") as file:
+            file.write(backoff.dumps(backoff.after(self.acted(), time.time())))
+        os.rename(f"{path}.new", path)
 
 
 def read(name: str, layout: Layout) -> record.State | None:

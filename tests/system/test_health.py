@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +86,7 @@ def begun() -> float:
 
 def announced(name: str, since: float) -> list[str]:
     """The words about the health of *name* in its own journal."""
-    entries = journal(f"CTR_CONTAINER={name}", unit=service(name), since=since)
+    entries = journal(f"CTR_CONTAINER={name}", "SYSLOG_IDENTIFIER=ctr-health", unit=service(name), since=since)
     return [message(entry).decode() for entry in entries]
 
 
@@ -207,28 +209,30 @@ def words(pid: int) -> str:
 
 
 def test_a_paused_container_is_not_probed(define: Define, busybox: str) -> None:
-    """Being frozen says nothing about its health: it is as healthy afterwards as before."""
+    """While others are; and being frozen says nothing about its health: it is as healthy afterwards as before."""
     define("db", definition(busybox, "HealthCmd=true", "HealthTimeout=1s"))
-    ctrctl("start", "--wait", "db")
+    define("other", definition(busybox, "HealthCmd=true"))
+    ctrctl("start", "--wait", "db", "other")
     ctrctl("pause", "db")
-    probe = show("ctr-health@db.service", "InvocationID")["InvocationID"]
-    # Two probes began and ended since.
-    for _ in range(2):
-        probe = next_invocation("ctr-health@db.service", probe)
+
+    def only_the_other() -> bool:
+        before = health("db")["log"]
+        for _ in range(3):
+            next_probe("other")
+        return health("db")["log"] == before
+
+    wait_until(only_the_other, what="other is probed three times, db never")
     assert ctrctl("healthcheck", "run", "db", check=False).returncode == 125
     ctrctl("unpause", "db")
     assert is_active(healthy("db"))
+    next_probe("db")
     assert {result["exit_code"] for result in health("db")["log"]} == {0}  # type: ignore[attr-defined]
 
 
-def next_invocation(unit: str, last: str) -> str:
-    """The invocation of *unit* that follows *last*; waits for it."""
-
-    def new() -> str:
-        found = show(unit, "InvocationID")["InvocationID"]
-        return found if found != last else ""
-
-    return wait_until(new)
+def next_probe(name: str) -> None:
+    """Wait until container *name* was probed once more."""
+    last = health(name)["log"]
+    wait_until(lambda: health(name).get("log") not in (None, last), what=f"{name} is probed")
 
 
 # ctrctl
@@ -502,3 +506,16 @@ def test_a_new_check_needs_no_restart(define: Define, busybox: str) -> None:
     define("db", definition(busybox, "HealthCmd=echo two", "HealthInterval=100ms"))
     wait_until(lambda: health("db")["log"][-1]["output"] == "two")  # type: ignore[index]
     assert main_pid("db") == pid
+
+
+def test_a_restart_waits_as_long_as_restartsec_says(define: Define, busybox: str) -> None:
+    """What a container starts beside itself must not start it before its time (systemd 257 does so with Wants=)."""
+    extra = "[Service]\nRestart=always\nRestartSec=3s"
+    systemctl("start", define("waits", definition(busybox, "HealthCmd=true", extra=extra)))
+    wait_until(lambda: is_active(healthy("waits")), what="it is healthy")
+    began = time.monotonic()
+    os.kill(main_pid("waits"), signal.SIGKILL)
+    wait_until(lambda: not is_active(service("waits")), what="it is down")
+    wait_until(lambda: is_active(service("waits")), 20, "it is back")
+    assert time.monotonic() - began > 3
+    wait_until(lambda: is_active(healthy("waits")), what="it is healthy again")

@@ -67,6 +67,29 @@ def test_the_action_comes_once_with_the_change() -> None:
         assert actions[1:] == [(machine.BECAME_UNHEALTHY, action), ()]
 
 
+def test_an_action_waits_for_its_turn() -> None:
+    """It is due with the first failure after that; not any more when the container has recovered."""
+    plan = Plan(retries=1, action="restart")
+    sick, actions = machine.transition(plan, begin("i", T0), result(1), T0 + 31, may_act=False)
+    assert actions == (machine.BECAME_UNHEALTHY,)
+    sick, actions = machine.transition(plan, sick, result(1), T0 + 61, may_act=False)
+    assert actions == ()
+    assert machine.transition(plan, sick, result(1), T0 + 91)[1] == (machine.RESTART,)
+    well, actions = machine.transition(plan, sick, result(0), T0 + 91)
+    assert actions == (machine.BECAME_HEALTHY,)
+    assert machine.transition(plan, well, result(1), T0 + 121)[1] == (machine.BECAME_UNHEALTHY, machine.RESTART)
+
+
+def test_a_startup_restart_waits_for_its_turn() -> None:
+    """The failures count on; it comes with the first one after that."""
+    plan = Plan(startup=Startup(interval=5, timeout=1, retries=2, successes=1))
+    state = begin("i", T0)
+    for at in (5, 10, 15):
+        state, actions = machine.transition(plan, state, result(1), T0 + at, may_act=False)
+        assert actions == ()
+    assert machine.transition(plan, state, result(1), T0 + 20)[1] == (machine.RESTART,)
+
+
 def test_the_startup_probe_comes_first() -> None:
     """Its successes have to come in a row and make nothing healthy; then the health check decides."""
     plan = Plan(startup=Startup(interval=5, timeout=1, retries=0, successes=2))
@@ -92,6 +115,17 @@ def test_results_are_kept_up_to_the_definitions_count() -> None:
     steps = [(float(n), n) for n in range(1, 9)]
     assert [r.code for r in play(Plan(log_count=3), *steps)[0].results] == [6, 7, 8]
     assert len(play(Plan(log_count=0), *steps)[0].results) == 8
+
+
+def test_results_without_limit_have_one() -> None:
+    """Each probe reads and writes all of them: what a command writes must not make it slower and slower."""
+    state = begin("i", T0)
+    for number in range(1200):
+        state, _ = machine.transition(Plan(log_count=0), state, result(0), T0 + number)
+    assert len(state.results) == 1000
+    for number in range(20):
+        state, _ = machine.transition(Plan(log_count=0), state, Result(1, number, 0, "x" * (1 << 20)), T0 + number)
+    assert [r.end for r in state.results] == [16, 17, 18, 19]
 
 
 PLANS = st.builds(

@@ -28,6 +28,7 @@ RESULTS = st.builds(record.Result, TIMES, TIMES, st.integers(-1, 255), TEXTS)
         status=st.sampled_from([record.STARTING, record.HEALTHY, record.UNHEALTHY]),
         failures=st.integers(0, 99),
         successes=st.integers(0, 99),
+        acted=st.booleans(),
         results=st.lists(RESULTS, max_size=4).map(tuple),
     )
 )
@@ -81,4 +82,4 @@ def test_a_probe_imports_little() -> None:
     loaded = set(done.stdout.split())
     heavy = {"json", "re", "enum", "ctypes", "dataclasses", "collections", "socket", "subprocess", "typing", "signal"}
     assert loaded & heavy == set()
-    assert not any(name.startswith(("supervisor.spec", "supervisor.systemd")) for name in loaded)
+    assert not loaded & {"supervisor.spec", "supervisor.systemd.manager", "supervisor.systemd.sdbus"}

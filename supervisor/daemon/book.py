@@ -1,0 +1,138 @@
+"""The live model: every container by name, and what follows when something is seen of one.
+
+Owns the map and the order of things; decides nothing (`supervisor.lifecycle` does). Synchronous and quick: it is called
+in the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from supervisor.events.event import Event, Kind
+from supervisor.lifecycle import causes, machine
+from supervisor.lifecycle.model import Container
+from supervisor.lifecycle.observation import Observation, Sign, UnitState
+from supervisor.spec.card import Card
+
+
+class Audience(Protocol):
+    """Who wants to know."""
+
+    def tell(self, event: Event) -> None: ...
+    def show(self, container: Container) -> None:
+        """*container* is new or has changed."""
+
+    def hide(self, name: str) -> None:
+        """There is no such container any more."""
+
+
+class Book:
+    """What is known of all containers."""
+
+    def __init__(
+        self, audience: Audience, card: Callable[[str], Card | None], containers: Iterable[Container] = ()
+    ) -> None:
+        """*card* reads the card of a container; *containers*: as they were left by the supervisor before."""
+        self._audience = audience
+        self._card = card
+        self.containers = {container.name: container for container in containers}
+        self.told: set[tuple[str, str]] = set()
+        """What the supervisor before has told since its last snapshot: `identity` of each."""
+
+    def observe(self, seen: Observation) -> None:
+        """Take in one observation."""
+        if not seen.name:
+            self._tell(Event(Kind(seen.sign.value), "", seen.at, detail=seen.detail, source=seen.source))
+            return
+        container = self._container(seen.name)
+        if seen.sign in (Sign.CREATED, Sign.REMOVED, Sign.STARTING):
+            # A definition may have changed while the container was down, of which nobody else tells.
+            container = replace(container, card=self._card(seen.name) or container.card)
+        if seen.sign is Sign.CREATED:
+            self._put(container)
+        self._take(container, machine.step(container, seen))
+        self._forget_removed(seen.name)
+
+    def changed(self, unit: UnitState, at: int) -> None:
+        """systemd says *unit* of a container. *at*: when, in microseconds since the epoch."""
+        container = self._container(unit.name)
+        before = container.unit
+        self._put(replace(container, unit=unit))
+        for seen in causes.of_unit(before, unit, at):
+            self.observe(seen)
+        self._forget_removed(unit.name)
+
+    def health(self, name: str, health: str) -> None:
+        """The container's health is now *health*."""
+        container = self._container(name)
+        if container.health != health:
+            self._put(replace(container, health=health))
+
+    def rebuilt(
+        self,
+        units: Mapping[str, UnitState],
+        health: Mapping[str, str],
+        cards: Mapping[str, Card],
+        at: int,
+        *,
+        final: bool = False,
+    ) -> None:
+        """All that systemd and the drop-ins say, after a start or a time of not listening. *final*: the journal has
+        nothing more to say of the runs that are over."""
+        for name in sorted({*self.containers, *units, *cards}):
+            self._put(replace(self._container(name), card=cards.get(name), health=health.get(name, "")))
+            self.changed(units.get(name, UnitState(name)), at)
+            if final and (container := self.containers.get(name)):
+                self._take(container, machine.settle(container, at))
+
+    def adopt(self, units: Mapping[str, UnitState], health: Mapping[str, str], cards: Mapping[str, Card]) -> None:
+        """The same at the first start ever: what was before is nobody's news."""
+        for name in sorted({*units, *cards}):
+            container = Container(name, cards.get(name), health=health.get(name, ""))
+            self._put(machine.adopt(container, units.get(name, UnitState(name))))
+            self._forget_removed(name)
+
+    def lost(self, detail: str, at: int) -> None:
+        """Tell that something cannot be told."""
+        self._tell(Event(Kind.LOST, "", at, detail=detail))
+
+    def _container(self, name: str) -> Container:
+        found = self.containers.get(name)
+        return found or Container(name, self._card(name), UnitState(name))
+
+    def _take(self, before: Container, step: machine.Step) -> None:
+        after, events = step
+        if after != before:
+            self._put(after)
+        for event in events:
+            self._tell(event)
+
+    def _put(self, container: Container) -> None:
+        if self.containers.get(container.name) != container:
+            self.containers[container.name] = container
+            self._audience.show(container)
+
+    def _tell(self, event: Event) -> None:
+        if identity(event) not in self.told:
+            self._audience.tell(event)
+
+    def _forget_removed(self, name: str) -> None:
+        """A container that is not deployed, and of which nothing runs, is none."""
+        container = self.containers.get(name)
+        if container and container.unit.active in ("inactive", "failed") and self._card(name) is None:
+            del self.containers[name]
+            self._audience.hide(name)
+
+
+def identity(event: Event) -> tuple[str, str]:
+    """What makes an event the same as another: its kind in one run, or the entry that told it."""
+    if event.kind in _PER_RUN:
+        return event.kind.value, event.invocation
+    return event.kind.value, event.source or f"{event.name} {event.at}"
+
+
+_PER_RUN = frozenset(
+    (Kind.STARTING, Kind.STARTED, Kind.READY, Kind.EXITED, Kind.RESTARTING, Kind.GIVEN_UP, Kind.STOPPED)
+)

@@ -1,0 +1,296 @@
+"""The wiring: what systemd and the journal say goes into the book, what the book says goes to those who want to know.
+
+One task, `_turn_pages`, feeds the book, so that things are taken in one after the other and in order: first the
+journal, as far as it goes, then what systemd signalled meanwhile. PID 1 writes before it signals, so the journal's
+fuller words come first; a signal is also what makes us look into the journal at once (journald itself wakes its readers
+only every 250 ms). Everything else here is a task of the same group that waits on something of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import anyio
+
+from supervisor.api.service import Api
+from supervisor.daemon import snapshot
+from supervisor.daemon.book import Book, identity
+from supervisor.daemon.lag import Lag
+from supervisor.daemon.probes import Probes
+from supervisor.daemon.service import Service
+from supervisor.errors import UserError
+from supervisor.events import entry
+from supervisor.events.event import MESSAGE_IDS, Event
+from supervisor.inventory import cards
+from supervisor.lifecycle import causes
+from supervisor.lifecycle.model import Container
+from supervisor.lifecycle.observation import Observation, Sign, UnitState
+from supervisor.names import service_unit
+from supervisor.paths import Layout
+from supervisor.spec.card import Card
+from supervisor.systemd.reader import Reader, Record
+from supervisor.systemd.watch import Watch
+from supervisor.systemd.writer import Writer
+
+_SNAPSHOT_SECONDS = 5.0
+_ENDING_SECONDS = 3.0
+#: The model has a turn at least so often.
+_TURN_SECONDS = 5.0
+#: On a host where nothing happens to containers, the entry of the last that did is vacuumed one day.
+_MARK_SECONDS = 600.0
+_WARNING = 4
+
+
+class Supervisor:
+    """One supervisor; `run` it once."""
+
+    def __init__(self, layout: Layout, environ: Mapping[str, str], address: str | None = None) -> None:
+        """*address*: of the bus; None for the system's."""
+        self._layout = layout
+        self._path = snapshot.path_of(environ)
+        self._service = Service(environ)
+        self._writer = Writer(layout.journal)
+        self._reader = Reader([("MESSAGE_ID", message_id) for message_id in causes.MESSAGE_IDS], causes.FIELDS)
+        self._watch = Watch(self, address)
+        self._api = Api(self, self.counters, address, say=self._say, machine_id=_machine_id(layout))
+        self._probes = Probes(self._watch.start)
+        self._keeper = snapshot.Keeper(self._path)
+        self._book = Book(self, self._card)
+        self._lag = Lag()
+        self._signalled: deque[Callable[[], None]] = deque()
+        self._cursor = self._kept = ""
+        self._is_first = False
+        self._is_complete = anyio.Event()
+        self._turned = time.monotonic()
+        self._marked = -_MARK_SECONDS
+        self._events = 0
+        self._lost = 0
+        self._records = 0
+
+    async def run(self) -> None:
+        """Until cancelled; a snapshot is kept at the end."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._writer.run)
+                await self._resume()
+                for task in (self._watch.run, self._turn_pages, self._keep_snapshots, self._lag.measure):
+                    tasks.start_soon(task)
+                await self._is_complete.wait()
+                self._service.ready(self.status())
+                tasks.start_soon(self._api.run)
+                tasks.start_soon(self._probes.run)
+                tasks.start_soon(self._service.beat, self.status, lambda: self._turned)
+        finally:
+            with anyio.move_on_after(_ENDING_SECONDS, shield=True):
+                self._service.stopping()
+                await self._keep_snapshot()
+                await self._reader.close()
+
+    async def reload(self) -> None:
+        """Read everything anew (SIGHUP): units, drop-ins."""
+        self._service.reloading()
+        await self._watch.refresh()
+        self._service.ready(self.status())
+
+    def status(self) -> str:
+        """One line for ``systemctl status``."""
+        known = self._book.containers.values()
+        up = sum(container.phase.is_up for container in known)
+        sick = sum(container.health == "unhealthy" for container in known)
+        return f"{len(known)} containers, {up} up" + (f", {sick} unhealthy" if sick else "")
+
+    def counters(self) -> Mapping[str, int]:
+        """What the supervisor knows of itself; names are documented in io.ctr.Supervisor1(5)."""
+        return {
+            "signals": self._watch.signals,
+            "reconnects": self._watch.reconnects,
+            "jobs": self._watch.jobs,
+            "events": self._events,
+            "events_lost": self._writer.lost,
+            "journal_records": self._records,
+            "loop_lag_usec": self._lag.last,
+            "loop_lag_max_usec": self._lag.most,
+            **self._probes.counters(),
+            **self._api.counters,
+        }
+
+    # api.Actions
+
+    async def start(self, name: str) -> str:
+        """Queue a start job; its object path."""
+        return await self._watch.start(service_unit(name))
+
+    async def stop(self, name: str) -> str:
+        """Queue a stop job; its object path."""
+        return await self._watch.stop(service_unit(name))
+
+    async def restart(self, name: str) -> str:
+        """Queue a restart job; its object path."""
+        return await self._watch.restart(service_unit(name))
+
+    # systemd.watch.Sink: all of it waits for its turn behind the journal
+
+    def rebuilt(self, units: Mapping[str, UnitState], health: Mapping[str, str]) -> None:
+        """See `supervisor.systemd.watch.Sink`, as for the others."""
+        self._later(lambda: self._rebuild(units, health))
+
+    def changed(self, unit: UnitState) -> None:
+        at = _now()
+        self._later(lambda: self._book.changed(unit, at))
+
+    def scope(self, name: str, active: bool, at: int) -> None:
+        if active:
+            seen = Observation(Sign.SCOPE, name, at or _now())
+            self._later(lambda: self._book.observe(seen))
+
+    def health(self, name: str, health: str) -> None:
+        self._later(lambda: self._book.health(name, health))
+
+    def job_ended(self, id: int, unit: str, result: str) -> None:
+        self._probes.job_ended(id, unit, result)
+
+    def lost(self, reason: str) -> None:
+        self._api.set_state("degraded")
+        self._say(f"systemd cannot be heard: {reason}; what it does meanwhile is read from the journal afterwards")
+
+    # daemon.book.Audience
+
+    def tell(self, event: Event) -> None:
+        """*event* happened: into the journal, and to whom listens."""
+        self._events += 1
+        self._writer.write(entry.fields(event))
+        self._api.tell(event)
+
+    def show(self, container: Container) -> None:
+        """*container* is new or has changed."""
+        self._keeper.note(container)
+        self._api.show(container)
+        self._probes.update(container)
+
+    def hide(self, name: str) -> None:
+        """There is no such container any more."""
+        self._keeper.forget(name)
+        self._api.hide(name)
+        self._probes.forget(name)
+
+    # tasks
+
+    async def _resume(self) -> None:
+        """Begin where the supervisor before has ended."""
+        try:
+            before = await snapshot.read(self._path)
+        except UserError as error:
+            self._say(f"{error}; history begins anew")
+            before = None
+        self._is_first = before is None
+        if before is None:
+            await self._reader.open(None)
+            return
+        self._cursor = before.cursor
+        self._book = Book(self, self._card, before.containers)
+        for container in before.containers:
+            self._keeper.note(container)
+        if not await self._reader.open(before.cursor):
+            self._tell_gap("the journal was rotated or removed since the supervisor last ran")
+            return
+        ours = Reader([("MESSAGE_ID", message_id) for message_id in MESSAGE_IDS.values()], entry.FIELDS)
+        try:
+            await ours.open(before.cursor)
+            while records := await ours.drain():
+                events = (entry.event(record.fields, os.getuid()) for record in records)
+                self._book.told |= {identity(event) for event in events if event}
+        finally:
+            await ours.close()
+
+    async def _turn_pages(self) -> None:
+        while True:
+            records = await self._reader.drain()
+            self._turned = time.monotonic()
+            for record in records:
+                self._take_in(record)
+            if self._reader.gaps:
+                self._reader.gaps = 0
+                self._tell_gap("entries of the journal were removed before they could be read")
+            if records:
+                continue
+            for _ in range(len(self._signalled)):
+                self._signalled.popleft()()
+            if self._writer.lost > self._lost:
+                self._tell_gap(f"the journal did not take {self._writer.lost - self._lost} events")
+                self._lost = self._writer.lost
+            if not self._signalled:
+                self._cursor = await self._mark()
+                await self._reader.wait(_TURN_SECONDS)
+
+    async def _mark(self) -> str:
+        """How far the journal was taken in: to its end, when asked that it should be looked up again."""
+        if time.monotonic() < self._marked + _MARK_SECONDS:
+            return self._cursor
+        self._marked = time.monotonic()
+        return await self._reader.mark()
+
+    async def _keep_snapshots(self) -> None:
+        while True:
+            await anyio.sleep(_SNAPSHOT_SECONDS)
+            await self._keep_snapshot()
+
+    async def _keep_snapshot(self) -> None:
+        cursor = self._cursor
+        if not self._is_complete.is_set() or not (self._keeper.is_due or cursor != self._kept):
+            return
+        try:
+            await self._keeper.keep(cursor)
+            self._kept = cursor
+        except OSError as error:
+            self._say(f"{self._path}: {error.strerror}; what happens while the supervisor is down may be told twice")
+
+    # the book's pages
+
+    def _later(self, page: Callable[[], None]) -> None:
+        self._signalled.append(page)
+        self._reader.ring()
+
+    def _take_in(self, record: Record) -> None:
+        for seen in causes.of_entry(record.fields, record.realtime, record.cursor):
+            self._book.observe(seen)
+        self._cursor = record.cursor
+        self._records += 1
+
+    def _rebuild(self, units: Mapping[str, UnitState], health: Mapping[str, str]) -> None:
+        found = cards.read_all(self._layout)
+        if self._is_first:
+            self._book.adopt(units, health, found)
+            self._is_first = False
+        else:
+            self._book.rebuilt(units, health, found, _now(), final=not self._is_complete.is_set())
+        self._book.told.clear()
+        self._api.set_state("running")
+        if not self._is_complete.is_set():
+            self._is_complete.set()
+
+    def _card(self, name: str) -> Card | None:
+        return cards.read(name, self._layout)
+
+    def _tell_gap(self, why: str) -> None:
+        self._book.lost(why, _now())
+
+    def _say(self, text: str) -> None:
+        """For people, in the journal of our own unit."""
+        self._writer.write({"MESSAGE": text, "PRIORITY": str(_WARNING), "SYSLOG_IDENTIFIER": "ctr-supervisor"})
+
+
+def _machine_id(layout: Layout) -> str:
+    """machine-id(5); empty where there is none."""
+    try:
+        with open(f"{layout.root}/etc/machine-id", encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+

@@ -1,0 +1,157 @@
+"""Events: told by the supervisor, once, in order, also of the time in which it was not there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Define
+from eventkit import SUPERVISOR, events, exits_told, kinds, model, settled, supervisor_pid, wait_for_story
+from hostkit import ctrctl, is_active, journal, main_pid, run, show, systemctl, wait_until
+
+from supervisor.events.event import MESSAGE_IDS, Kind
+
+ONCE = ["starting", "started", "ready", "exited"]
+
+CONTAINER = """
+    [Container]
+    Image={image}
+    Network=none
+    Exec={command}
+    StopSignal=SIGKILL
+    [Service]
+    {service}
+"""
+
+
+@pytest.fixture
+def now() -> float:
+    """When the test began."""
+    settled()
+    return time.time()
+
+
+@pytest.fixture
+def container(define: Define, busybox: str) -> Callable[..., str]:
+    """Define a container of busybox; its unit."""
+
+    def make(name: str, command: str, service: str = "") -> str:
+        return define(name, CONTAINER.format(image=busybox, command=command, service=service))
+
+    return make
+
+
+def test_a_life_is_in_the_journal(container: Callable[..., str], now: float) -> None:
+    """Each event has a MESSAGE_ID with an explanation, and fields that a query can use."""
+    unit = container("ev-life", "sh -c 'exit 7'")
+    systemctl("start", unit)
+    wait_for_story("ev-life", now, ["created", *ONCE])
+    (exit,) = journal("CTR_CONTAINER=ev-life", "CTR_EVENT=exited", since=now)
+    assert (exit["CTR_EXIT_CODE"], exit["CTR_EXIT_STATUS"], exit["_SYSTEMD_UNIT"]) == ("exited", "7", SUPERVISOR)
+    shown = run("journalctl", "-x", "--no-pager", f"MESSAGE_ID={exit['MESSAGE_ID']}", "CTR_CONTAINER=ev-life").stdout
+    assert "'ctrctl diagnose ev-life' the likely cause" in shown
+
+
+def test_a_pause_a_stop_and_a_removal(container: Callable[..., str], now: float) -> None:
+    """A pause by systemctl is one as well, where systemd signals it; a stop job is behind the stop."""
+    unit = container("ev-pause", "sleep 1000")
+    systemctl("start", unit)
+    main_pid("ev-pause")
+    ctrctl("pause", "ev-pause")
+    ctrctl("unpause", "ev-pause")
+    wait_until(lambda: kinds("ev-pause", now)[-2:] == ["paused", "unpaused"], what="ctrctl's pause is told")
+    by_systemctl = systemd_version() >= 257
+    if by_systemctl:
+        systemctl("freeze", "ctr-ev-pause.scope")
+        wait_until(lambda: kinds("ev-pause", now)[-1] == "paused", what="systemctl's pause is told")
+        systemctl("thaw", "ctr-ev-pause.scope")
+    systemctl("stop", unit)
+    ctrctl("rm", "ev-pause")
+    pauses = ["paused", "unpaused"] * (1 + by_systemctl)
+    wait_for_story("ev-pause", now, ["created", *ONCE[:3], *pauses, "exited", "stopped", "removed"])
+    (stop,) = events("--filter", "name=ev-pause", "--filter", "event=stopped", since=now)
+    assert stop["job"]["type"] == "stop" and stop["job"]["id"] > 0
+
+
+def test_restarts_until_systemd_gives_up(container: Callable[..., str], now: float) -> None:
+    """Every restart is told, and the last word is that there will be none."""
+    unit = container("ev-loop", "sh -c 'exit 4'", "Restart=always\n    RestartSec=50ms")
+    systemctl("start", unit, check=False)
+    wait_until(lambda: "given-up" in kinds("ev-loop", now), 30, "it gives up")
+    told = kinds("ev-loop", now)
+    assert told.count("exited") == 5 and told[-1] == "given-up"
+    assert told.count("starting") == 5 and told.count("restarting") == 5
+
+
+def test_the_time_in_which_nobody_looked(container: Callable[..., str], now: float) -> None:
+    """What happened while the supervisor was down is told once, in order, with the right codes; then nothing more."""
+    units = {number: container(f"ev-dead{number}", f"sh -c 'exit {number}'") for number in (0, 1, 2, 3)}
+    long = container("ev-long", "sleep 1000")
+    systemctl("start", long)
+    wait_until(lambda: kinds("ev-long", now)[-1:] == ["ready"], what="the long one is ready")
+    systemctl("stop", SUPERVISOR)
+    down = time.time()
+    for unit in units.values():
+        systemctl("start", unit)
+    os.kill(main_pid("ev-long"), signal.SIGTERM)
+    os.kill(main_pid("ev-long"), signal.SIGKILL)
+    for unit in (*units.values(), long):
+        wait_until(lambda unit=unit: show(unit, "ActiveState")["ActiveState"] in ("inactive", "failed"))  # type: ignore[misc]
+    assert events(since=down) == []
+    systemctl("start", SUPERVISOR)
+    expected = {f"ev-dead{number}": [*ONCE] for number in units} | {"ev-long": ["exited"]}
+    for name, story in expected.items():
+        wait_for_story(name, down, story)
+    told = events("--filter", "event=exited", since=down)
+    assert [event["exit"]["exit_code"] for event in told] == [0, 1, 2, 3, 137]
+    assert [event["time"] for event in told] == sorted(event["time"] for event in told)
+    systemctl("restart", SUPERVISOR)
+    settled()
+    assert len(exits_told(down)) == 5
+
+
+def test_a_journal_that_is_gone_is_said_aloud(container: Callable[..., str], now: float) -> None:
+    """Vacuumed past the cursor: one event says that something is missing; the state is right all the same."""
+    unit = container("ev-gone", "sleep 1000")
+    systemctl("start", unit)
+    wait_until(lambda: kinds("ev-gone", now)[-1:] == ["ready"], what="it is ready")
+    systemctl("stop", SUPERVISOR)
+    down = time.time()
+    os.kill(main_pid("ev-gone"), signal.SIGKILL)
+    wait_until(lambda: show(unit, "ActiveState")["ActiveState"] == "failed")
+    run("journalctl", "--rotate", "--vacuum-time=1us")
+    systemctl("start", SUPERVISOR)
+    settled()
+    wait_until(lambda: events("--filter", "event=lost", since=down), what="the gap is told")
+    assert model()["ev-gone"]["Phase"] == "exited"
+    told = events("--filter", "name=ev-gone", "--filter", "event=exited", since=down)
+    assert [event["exit"]["status"] for event in told] == [9]
+
+
+def test_hostile_output_makes_no_events(container: Callable[..., str], now: float, tmp_path: Path) -> None:
+    """Fields, control characters, broken text and a line of 10 MB are output, whatever they look like."""
+    fake = f"CTR_EVENT=exited\\nMESSAGE_ID={MESSAGE_IDS[Kind.EXITED]}\\n_SYSTEMD_UNIT={SUPERVISOR}\\n\\033[2J\\377\\n"
+    script = tmp_path / "script"
+    script.write_text(f"printf '{fake}'\nhead -c 10000000 /dev/zero | tr '\\0' x\necho\nsleep 1000\n")
+    unit = container("ev-hostile", f"sh /script\n    Volume={script}:/script:ro")
+    before = resident()
+    systemctl("start", unit)
+    wait_until(lambda: len(journal("CONTAINER_NAME=ev-hostile", since=now)) > 100, 30, "the long line is logged")
+    wait_for_story("ev-hostile", now, ["created", *ONCE[:3]])
+    assert resident() < before + 20_000
+    assert is_active(SUPERVISOR) and {event["name"] for event in events(since=now)} == {"ev-hostile"}
+
+
+def systemd_version() -> int:
+    """The number in ``systemctl --version``."""
+    return int(systemctl("--version").stdout.split()[1])
+
+
+def resident() -> int:
+    """VmRSS of the supervisor in kB."""
+    status = Path(f"/proc/{supervisor_pid()}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from hostkit import CGROUPS, DEFINITIONS, RUNTIME, STATE, command_of, names, read_lines, run, systemctl
 
-RESIDENT = frozenset({"ctr-log.socket", "ctr-log.service"})
+RESIDENT = frozenset(
+    {"ctr-log.socket", "ctr-log.service", "ctr-image.socket", "ctr-supervisor.service", "ctr-metrics.socket"}
+)
 #: Mounts of systemd's services and sessions, and of podman, which some tests compare with.
 OTHERS = ("/run/credentials/", "/run/user/", "/var/lib/containers/")
 #: Where names of network namespaces are: made with the first one, by ip-netns(8), podman or us, and shared.
 NAMESPACES = "/run/netns"
-SANDBOXED = ("/systemd", "ctr-relay", "polkitd")
+SANDBOXED = ("/systemd", "ctr-relay", "ctr-supervisor", "polkitd")
 RUNTIMES = frozenset({"crun", "runc", "conmon"})
 
 

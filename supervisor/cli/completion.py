@@ -75,9 +75,9 @@ complete -c ctrctl -f -a '(__ctrctl_words)'
 #: What the words after the options are, by verb; the others take files or nothing we could know.
 _CONTAINERS = (
     *("start", "stop", "restart", "kill", "pause", "unpause", "wait", "update", "rm"),
-    *("logs", "inspect", "port"),
+    *("stats", "top", "monitor", "logs", "inspect", "port", "diagnose", "deps", "plot"),
 )
-_ONE_CONTAINER = ("exec", "logs", "port", "healthcheck")
+_ONE_CONTAINER = ("exec", "top", "monitor", "logs", "port", "healthcheck", "diagnose", "deps")
 _ONE_IMAGE = ("run", "create")
 _VOLUME_ACTIONS = (" rm", " inspect", " export", " import")
 
@@ -159,6 +159,8 @@ def _positional(verb: str, parser: argparse.ArgumentParser, given: int, layout: 
         yield from ((name, (sub.description or "").rstrip(".")) for name, sub in below.items())
     elif (verb in _CONTAINERS and verb not in _ONE_CONTAINER) or (verb in _ONE_CONTAINER and not given):
         yield from ((name, "container") for name in sorted(deployed(layout)))
+    elif verb == "graph" and not given:
+        yield from ((name, "project") for name in _projects(layout))
     elif verb == "cp":
         yield from ((f"{name}:", "container") for name in sorted(deployed(layout)))
     elif (verb in _ONE_IMAGE and not given) or verb in ("image", "pull"):
@@ -172,6 +174,12 @@ def _positional(verb: str, parser: argparse.ArgumentParser, given: int, layout: 
     else:
         fixed = [action for action in parser._actions if not action.option_strings and action.choices]
         yield from ((str(choice), "") for action in fixed[given : given + 1] for choice in action.choices or ())
+
+
+def _projects(layout: Layout) -> tuple[str, ...]:
+    from supervisor.inventory import cards
+
+    return tuple(sorted({card.project for card in cards.read_all(layout).values() if card.project}))
 
 
 def _networks(layout: Layout) -> tuple[str, ...]:

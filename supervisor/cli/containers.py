@@ -15,6 +15,7 @@ from supervisor.cli.ports import published
 from supervisor.errors import NotFoundError, UserError
 from supervisor.names import check_name, health_timer, healthy_unit, is_name, name_of_service, service_unit
 from supervisor.paths import Layout
+from supervisor.stats.scopes import scope_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ class Details:
 
 class Listing:
     """One container in a list: its phase, when it started, how it last ended, and its details; *oom*: how many of its
-    processes the OOM killer has ended in the run that goes on."""
+    processes the OOM killer has ended in the run that goes on; *restarts*: by systemd itself, None: not asked."""
 
-    __slots__ = ("details", "exit", "health", "name", "oom", "phase", "started")
+    __slots__ = ("details", "exit", "health", "name", "oom", "phase", "restarts", "started")
 
     def __init__(
         self,
@@ -116,6 +117,7 @@ class Listing:
         self.details = details
         self.health = health
         self.oom = oom
+        self.restarts: int | None = None
 
 
 def phase(active: str, sub: str, *, frozen: bool = False, oneshot: bool = False, exit: Exit | None = None) -> Phase:
@@ -323,23 +325,6 @@ def invocation_of(name: str, layout: Layout) -> str:
 
 def _invocation_link(name: str, layout: Layout) -> str:
     return f"{layout.root}/run/systemd/units/invocation:{service_unit(name)}"
-
-
-def scope_directories(layout: Layout) -> dict[str, str]:
-    """Container name to the cgroup directory of its scope, for every scope of ours on the host; walks slices only."""
-    found: dict[str, str] = {}
-    waiting = [f"{layout.root}/sys/fs/cgroup"]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".slice"):
-                        waiting.append(entry.path)
-                    elif entry.name.startswith("ctr-") and entry.name.endswith(".scope"):
-                        found[entry.name[len("ctr-") : -len(".scope")]] = entry.path
-        except OSError:
-            continue
-    return found
 
 
 def oom_kills(scope: str | None) -> int:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from supervisor.cli.journal import Entry
     from supervisor.systemd.manager import Manager
 
 _DENIED = (".AccessDenied", ".InteractiveAuthorizationRequired", ".AuthFailed", ".NotPrivileged")
 
 _LINES = 10
+#: How cleanup's record of a run begins, which says no more than systemd does.
+_RUN_ENDED = "run ended: "
 #: Of systemd's own lines about start jobs, the newest: all the units that one start needs, and then some.
 _JOBS_READ = 200
 
@@ -147,93 +150,110 @@ def _credentials(manager: Manager, unit: str) -> str:
 
 def _dependency(manager: Manager, name: str) -> str:
     unit = service_unit(name)
-    failed = _culprits(manager, unit)
+    failed = root_causes(manager, unit)
     if not failed:
         return f"a unit it requires failed; see 'systemctl list-dependencies {unit}'"
     # Its own network is a part of the container, to whoever reads this.
     return "; ".join(
-        _last_words(run).removeprefix(f"{name}: ")
-        if other == namespace_unit(name)
-        else f"{other}, which it requires, failed: {_last_words(run)}"
-        for other, run in failed
+        last_words(run).removeprefix(f"{name}: ")
+        if way[-1] == namespace_unit(name)
+        else f"{way[-1]}, which it requires, failed: {last_words(run)}"
+        for way, run in failed
     )
 
 
-def _culprits(manager: Manager, unit: str) -> tuple[tuple[str, str], ...]:
-    """The units that failed and so kept *unit* from starting, however far away, each with its invocation ID.
+def root_causes(manager: Manager, unit: str) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """The ways from *unit* to the units that failed by themselves and so kept it from starting, each with the
+    invocation ID of the unit it ends with; what only failed for lack of another is on the way, not its end.
 
     The journal tells, as a unit with CollectMode=inactive-or-failed is forgotten at once, and one that only waited for
     another is inactive, not failed. Without the right to read it, what systemd still knows has to do.
     """
-    missing = _missing(manager, unit)
+    from supervisor.graph.cause import roots
+
+    needs = _missing(manager, unit)
+    missing = needs.keys() - {unit}
     if not missing:
         return ()
-    found = _failed_starts(missing)
+    starts = last_starts(missing)
+    failed = {name: (run, at) for name, (result, run, at) in starts.items() if result in ("failed", "timeout")}
     for status in manager.units(*missing):
-        if status.active == "failed" and status.name not in found:
-            properties = manager.properties(status.name, "Unit", "InvocationID")
-            found[status.name] = bytes(properties["InvocationID"]).hex()
-    return tuple(sorted(found.items()))
+        if status.active == "failed" and status.name not in failed:
+            found = manager.properties(status.name, "Unit", "InvocationID", "InactiveEnterTimestamp")
+            failed[status.name] = bytes(found["InvocationID"]).hex(), int(found["InactiveEnterTimestamp"])
+    ways = roots(unit, needs, {name: at for name, (_, at) in failed.items()})
+    return tuple((way, failed[way[-1]][0]) for way in ways)
 
 
-def _missing(manager: Manager, unit: str) -> set[str]:
-    """What *unit* needs, directly or not, and is not active."""
-    missing: set[str] = set()
-    seen, waiting = {unit}, [unit]
+def _missing(manager: Manager, unit: str) -> dict[str, set[str]]:
+    """*unit* and what it needs, directly or not, and is not active; of each, those of the others that it needs."""
+    missing: dict[str, set[str]] = {}
+    waiting = [unit]
     while waiting:
-        needs = manager.properties(waiting.pop(), "Unit", "Requires", "BindsTo", "Requisite").values()
-        needed = {other for names in needs for other in names} - seen
-        seen |= needed
+        now = waiting.pop()
+        if now in missing:
+            continue
+        needs = manager.properties(now, "Unit", "Requires", "BindsTo", "Requisite").values()
+        needed = {other for names in needs for other in names}
         if needed:
             needed -= {status.name for status in manager.units(*needed) if status.active == "active"}
-        missing |= needed
+        missing[now] = needed
         waiting += needed
     return missing
 
 
-def _failed_starts(units: Iterable[str]) -> dict[str, str]:
-    """Those of *units* whose last start job failed by itself, not for lack of another unit, with the invocation ID."""
+def last_starts(units: Iterable[str]) -> dict[str, tuple[str, str, int]]:
+    """Of the last start job of each of *units* in this boot: its result, the invocation ID, and when it ended, in
+    microseconds since the epoch; result '' when it goes on. Empty without the right to read the journal."""
     from supervisor.cli.journal import read
 
     fields = ("UNIT", "JOB_RESULT", "INVOCATION_ID")
     matches = ("--boot", "-n", str(_JOBS_READ), "_PID=1", "JOB_TYPE=start", *(f"UNIT={unit}" for unit in units))
-    last: dict[str, tuple[str, str]] = {}
+    last: dict[str, tuple[str, str, int]] = {}
     try:
-        _sync()
+        sync()
         for entry in read(matches, fields):
-            name, result, invocation = (entry.get(field, b"").decode(errors="replace") for field in fields)
-            last[name] = result, invocation
+            name, result, run = (entry.get(field, b"").decode(errors="replace") for field in fields)
+            last[name] = result, run, int(entry.get("__REALTIME_TIMESTAMP", b"0"))
     except HostError:
         return {}
-    return {name: invocation for name, (result, invocation) in last.items() if result in ("failed", "timeout")}
+    return last
 
 
-def _last_words(invocation: str) -> str:
+def last_words(invocation: str) -> str:
     """The last line that one run of a unit logged itself; of a container's unit rather than of the container."""
-    lines = [line for line in last_lines(invocation) if line[0]] if invocation else []
-    last = [text for text, ours in lines if ours][-1:] or [text for text, _ in lines[-1:]]
-    return last[0] if last else "it said nothing; see 'journalctl -xe'"
+    entries = _logged(invocation) if invocation else []
+    lines = [line for line in map(_line, entries) if line[0]]
+    said = [text for text, ours in lines if ours and not text.startswith(_RUN_ENDED)][-1:]
+    last = said or [text for text, ours in lines if not ours][-1:] or [text for text, _ in lines[-1:]]
+    return last[0].removeprefix(_RUN_ENDED) if last else "it said nothing; see 'journalctl -xe'"
 
 
 def last_lines(invocation: str) -> tuple[tuple[str, bool], ...]:
     """The last lines one run of a container logged, oldest first, each with whether it is the launcher's own."""
-    from supervisor.cli.console import printable
+    return tuple(line for line in map(_line, _logged(invocation)) if not (line[1] and line[0].startswith(_RUN_ENDED)))
+
+
+def _logged(invocation: str) -> list[Entry]:
+    """The last journal entries of one run; none without the right to read them."""
     from supervisor.cli.journal import read
 
     ours = f"_SYSTEMD_INVOCATION_ID={invocation}"
     arguments = ("-n", str(_LINES), ours, "+", f"CONTAINER_ID={invocation}")
     try:
-        _sync()
-        entries = list(read(arguments, ("MESSAGE", "CONTAINER_ID")))
+        sync()
+        return list(read(arguments, ("MESSAGE", "CONTAINER_ID")))
     except HostError:
-        return ()
-    return tuple(
-        (printable(entry.get("MESSAGE", b"").decode(errors="replace")), "CONTAINER_ID" not in entry)
-        for entry in entries
-    )
+        return []
 
 
-def _sync() -> None:
+def _line(entry: Entry) -> tuple[str, bool]:
+    from supervisor.cli.console import printable
+
+    return printable(entry.get("MESSAGE", b"").decode(errors="replace")), "CONTAINER_ID" not in entry
+
+
+def sync() -> None:
     """Have journald write down what it was sent; without it, a line printed just now is missing."""
     import subprocess
 

@@ -16,12 +16,12 @@ from supervisor.cli.containers import (
     phase,
     read_exit,
     read_json,
-    scope_directories,
 )
 from supervisor.cli.ports import published
 from supervisor.cli.ps import rfc3339
 from supervisor.errors import UserError
 from supervisor.names import scope_unit, service_unit
+from supervisor.stats.scopes import scope_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""``ctrctl start|stop|restart|kill|pause|unpause|wait|rm``: verbs that are systemd jobs, signals and states.
+"""``ctrctl start|stop|restart|kill|pause|unpause|rm``: verbs that are systemd jobs, signals and states.
 
 All names are checked first, then all jobs are queued, then all are waited for. Owns no state: what happened is read
 back from systemd. Removing is `supervisor.deploy`'s work.
@@ -9,15 +9,13 @@ from __future__ import annotations
 from supervisor.cli.containers import (
     PATTERN,
     check_deployed,
-    invocation_of,
     is_frozen,
     phase,
-    read_exit,
-    scope_directories,
     signal_number,
 )
 from supervisor.errors import CtrError, HostError, UserError
 from supervisor.names import healthy_unit, namespace_unit, scope_unit, service_unit
+from supervisor.stats.scopes import scope_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +47,6 @@ EXAMPLES = {
     ),
     "pause": ("ctrctl pause web", "ctrctl ps --filter status=paused"),
     "unpause": ("ctrctl unpause web",),
-    "wait": ("ctrctl wait job                  prints 0 when job has ended well", "ctrctl wait job1 job2 | sort -u"),
     "rm": (
         "ctrctl rm web                    a stopped container and its writable layer",
         "ctrctl rm -f web                 also when it runs",
@@ -96,9 +93,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
         if verb in ("start", "stop", "restart"):
             code = _jobs(manager, verb, names, getattr(args, "time", None), console)
             return code or (_wait_until_healthy(manager, names, console) if getattr(args, "wait", False) else 0)
-        if verb == "wait":
-            return _wait(manager, names, console)
-        return _each(manager, names, _step(manager, verb, args), console)
+        return _each(manager, names, _step(manager, verb, args, console), console)
 
 
 def _jobs(manager: Manager, verb: str, names: Sequence[str], seconds: float | None, console: Console) -> int:
@@ -229,7 +224,18 @@ def _thaw(manager: Manager, names: Sequence[str], console: Console) -> None:
     scopes = scope_directories(console.layout)
     for name in names:
         if name in scopes and is_frozen(scopes[name]):
-            manager.thaw(scope_unit(name))
+            _freeze(manager, "unpause", name, console)
+
+
+def _freeze(manager: Manager, verb: str, name: str, console: Console) -> None:
+    """Pause or unpause, and have the journal know: systemd 252 says so to nobody."""
+    from supervisor.events import records
+    from supervisor.systemd import journal
+
+    (manager.freeze if verb == "pause" else manager.thaw)(scope_unit(name))
+    record = records.PAUSED if verb == "pause" else records.UNPAUSED
+    fields = {"MESSAGE_ID": record, "OBJECT_SYSTEMD_UNIT": service_unit(name), records.CONTAINER: name}
+    journal.record(f"container {name}: {verb}d", journal.INFO, fields, console.layout.journal)
 
 
 def _states(manager: Manager) -> dict[str, UnitStatus]:
@@ -237,11 +243,11 @@ def _states(manager: Manager) -> dict[str, UnitStatus]:
     return {unit.name[len(prefix) : -len(suffix)]: unit for unit in manager.units(PATTERN)}
 
 
-def _step(manager: Manager, verb: str, args: argparse.Namespace) -> Callable[[str], None]:
+def _step(manager: Manager, verb: str, args: argparse.Namespace, console: Console) -> Callable[[str], None]:
     if verb == "kill":
         number = signal_number(args.signal)
         return lambda name: manager.kill(service_unit(name), "main", number)
-    return lambda name: (manager.freeze if verb == "pause" else manager.thaw)(scope_unit(name))
+    return lambda name: _freeze(manager, verb, name, console)
 
 
 def _each(manager: Manager, names: Sequence[str], step: Callable[[str], None], console: Console) -> int:
@@ -261,45 +267,6 @@ def _each(manager: Manager, names: Sequence[str], step: Callable[[str], None], c
             failed.__cause__ = error
             errors.append(failed)
     return _say(errors, console)
-
-
-def _wait(manager: Manager, names: Sequence[str], console: Console) -> int:
-    """Print, in the order of *names*, the exit code of each run that is under way, or else of the last one."""
-    for name in names:
-        manager.watch(service_unit(name))
-    runs = [(name, invocation_of(name, console.layout)) for name in names]
-    for name, invocation in runs:
-        while (code := exit_code(manager, name, invocation, console)) is None:
-            manager.next_signal(60.0)
-        console.line(str(code))
-        console.stdout.flush()
-        last = read_exit(name, console.layout)
-        if last and last.oom:
-            from supervisor.cli.failure import OUT_OF_MEMORY
-
-            console.note(f"{name}: {OUT_OF_MEMORY}")
-    return 0
-
-
-def exit_code(manager: Manager, name: str, invocation: str, console: Console) -> int | None:
-    """The exit code of run *invocation* of *name*, None while it goes on. Raises `UserError` if it never ran."""
-    unit = service_unit(name)
-    states = manager.units(unit)
-    active, sub = (states[0].active, states[0].sub) if states else ("inactive", "dead")
-    if (active, sub) == ("active", "exited"):
-        return 0
-    last = read_exit(name, console.layout)
-    # With Restart= the next run may be up before we look: its own end is on record all the same.
-    ended = last is not None and last.invocation == invocation and active not in ("active", "deactivating")
-    if last and (ended or active in ("inactive", "failed") or "auto-restart" in sub):
-        return last.number
-    if active in ("inactive", "failed"):
-        state = manager.properties(unit, "Service", "ExecMainCode", "ExecMainStatus")
-        if not state["ExecMainCode"]:
-            raise UserError(f"{name}: has never run, so there is nothing to wait for; start it first")
-        status = int(state["ExecMainStatus"])
-        return status if state["ExecMainCode"] == 1 else 128 + status
-    return None
 
 
 def _remove(names: Sequence[str], args: argparse.Namespace, console: Console) -> int:

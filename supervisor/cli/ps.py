@@ -11,6 +11,7 @@ import time
 from supervisor.cli.containers import Listing, Phase, listings
 from supervisor.cli.ports import column
 from supervisor.errors import UserError
+from supervisor.names import service_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ EXAMPLES = {
     "ps": (
         "ctrctl ps                                  what is running",
         "ctrctl ps -a --filter status=exited        what has stopped, and how",
+        "ctrctl ps -w                               with how often systemd restarted it by itself",
         "ctrctl ps -q | xargs ctrctl stop           stop everything",
     )
 }
@@ -52,6 +54,7 @@ _STYLES = {Phase.RUNNING: "green", Phase.FAILED: "red", Phase.PAUSED: "yellow", 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Options of ``ps``."""
     parser.add_argument("-a", "--all", action="store_true", help="also those that do not run")
+    parser.add_argument("-w", "--wide", action="store_true", help="also how often systemd restarted each by itself")
     parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
     parser.add_argument("--no-trunc", action="store_true", help="print commands in full")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
@@ -75,7 +78,12 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     details = not args.quiet or "label" in wanted
     with Manager.open() as manager:
         found = listings(manager, console.layout, everything=everything, details=details)
-    shown = tuple(item for item in found if matches(item, wanted))
+        shown = tuple(item for item in found if matches(item, wanted))
+        if not args.quiet and (args.wide or args.format == "json"):
+            # A call for each: as much again as all the rest of ps, so the table has to be asked for it.
+            for item in shown:
+                properties = manager.properties(service_unit(item.name), "Service", "NRestarts")
+                item.restarts = properties["NRestarts"]
     now = time.time()
     if args.quiet:
         for item in shown:
@@ -83,7 +91,8 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     elif args.format == "json":
         console.json([document(item, now) for item in shown])
     else:
-        console.table(_HEADERS, (row(item, now, full=args.no_trunc) for item in shown))
+        headers = (*_HEADERS, "RESTARTS") if args.wide else _HEADERS
+        console.table(headers, (row(item, now, full=args.no_trunc, wide=args.wide) for item in shown))
         if any(not item.details.readable for item in shown):
             console.note("(-: only root may read it)")
     return 0
@@ -120,7 +129,7 @@ def _label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def row(item: Listing, now: float, *, full: bool = False) -> tuple[Cell, ...]:
+def row(item: Listing, now: float, *, full: bool = False, wide: bool = False) -> tuple[Cell, ...]:
     """The cells of one line; *now* in seconds since the epoch."""
     command = " ".join(item.details.command)
     if not full and len(command) > _COMMAND_WIDTH:
@@ -129,7 +138,8 @@ def row(item: Listing, now: float, *, full: bool = False) -> tuple[Cell, ...]:
     style = "red" if failed else _STYLES.get(item.phase, "")
     # Of a container that is down no port leads anywhere.
     ports = column(item.details.ports) if item.phase.is_up else ""
-    return item.name, item.details.image or "-", command or "-", (style, status(item, now)), ports
+    cells = (item.name, item.details.image or "-", command or "-", (style, status(item, now)), ports)
+    return (*cells, str(item.restarts)) if wide else cells
 
 
 def document(item: Listing, now: float) -> dict[str, object]:
@@ -141,6 +151,7 @@ def document(item: Listing, now: float) -> dict[str, object]:
         "state": item.phase.value,
         "status": status(item, now),
         "health": item.health or None,
+        "restarts": item.restarts,
         "exit_code": item.exit.number if item.exit else None,
         "oom_kills": item.exit.oom if item.exit else item.oom,
         "created_at": rfc3339(item.details.created),

@@ -9,14 +9,13 @@ import os
 import re
 import sys
 
+from supervisor.version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
     from supervisor.cli.console import Console
-
-#: Also in pyproject.toml; a test holds them together. The installed tree has no package metadata to read it from.
-VERSION = "0.1.0"
 
 EXAMPLES = {"version": ("ctrctl version", "ctrctl version --format json")}
 

@@ -29,7 +29,7 @@ def _words(layout: Layout, *words: str) -> list[str]:
 def test_verbs_first(layout: Layout) -> None:
     """The first word is a verb."""
     assert set(_words(layout, "")) == {*VERBS, "help"}
-    assert _words(layout, "sta") == ["start"]
+    assert _words(layout, "sta") == ["start", "stats"]
     assert _words(layout, "help", "un") == ["unpause"]
 
 
@@ -50,6 +50,17 @@ def test_networks_after_the_actions_that_take_one(layout: Layout) -> None:
     assert _words(layout, "network", "rm", "back", "c") == ["ctr"]
     assert _words(layout, "network", "create", "") == []
     assert _words(layout, "port", "w") == ["web"]
+
+
+def test_projects_after_graph(layout: Layout) -> None:
+    """Those that a container belongs to; ``plot``, ``deps`` and ``diagnose`` get containers."""
+    directory = Path(layout.units) / "ctr@web.service.d"
+    directory.mkdir(parents=True)
+    (directory / "50-ctr.conf").write_text("[X-Container]\nProject=shop\n")
+    assert _words(layout, "graph", "") == ["shop"]
+    assert _words(layout, "graph", "shop", "") == []
+    assert _words(layout, "deps", "") == _words(layout, "diagnose", "") == _words(layout, "plot", "") == ["db", "web"]
+    assert _words(layout, "deps", "web", "") == []
 
 
 def test_options_and_their_choices(layout: Layout) -> None:

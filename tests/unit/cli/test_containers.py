@@ -11,6 +11,7 @@ from supervisor.cli import containers
 from supervisor.cli.containers import Exit, Phase, phase
 from supervisor.errors import NotFoundError, UserError
 from supervisor.paths import Layout
+from supervisor.stats.scopes import scope_directories
 
 ENDED = Exit("a" * 32, "exit-code", "exited", 3, 1700000000.0)
 
@@ -177,7 +178,7 @@ def test_scopes_are_found_in_any_slice(tmp_path: Path) -> None:
         "user.slice/session-1.scope",
     ):
         (root / path).mkdir(parents=True)
-    assert set(containers.scope_directories(Layout(str(tmp_path)))) == {"web", "shop-db-1", "own"}
+    assert set(scope_directories(Layout(str(tmp_path)))) == {"web", "shop-db-1", "own"}
 
 
 def test_frozen_is_what_the_kernel_says(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ OURS = {
     "supervisor.errors",
     "supervisor.names",
     "supervisor.paths",
+    "supervisor.stats",
+    "supervisor.stats.scopes",
     "supervisor.systemd",
     "supervisor.systemd.manager",
     "supervisor.systemd.sdbus",

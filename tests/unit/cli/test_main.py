@@ -71,7 +71,7 @@ def test_an_unknown_verb_suggests_near_ones(tmp_path: Path) -> None:
     """A mistyped verb is answered with what was probably meant, exit 125."""
     outcome = Outcome(tmp_path, "strat")
     assert (outcome.code, outcome.out) == (FAILED, "")
-    assert outcome.err == "ctrctl: no verb 'strat'; did you mean 'start' or 'restart'?\n"
+    assert outcome.err == "ctrctl: no verb 'strat'; did you mean 'stats' or 'start'?\n"
 
 
 @pytest.mark.parametrize("verb", HINTS)

@@ -192,3 +192,13 @@ def test_filters_that_make_no_sense(text: str) -> None:
 def test_rfc3339(seconds: float | None, text: str | None) -> None:
     """UTC, microseconds, null where there is no time."""
     assert rfc3339(seconds) == text
+
+
+def test_restarts_have_a_column_when_it_is_asked_for() -> None:
+    """And are always in JSON; null where systemd was not asked."""
+    item = _listing(Phase.RUNNING)
+    assert len(row(item, NOW)) == 5
+    assert document(item, NOW)["restarts"] is None
+    item.restarts = 3
+    assert row(item, NOW, wide=True) == (*row(item, NOW), "3")
+    assert document(item, NOW)["restarts"] == 3

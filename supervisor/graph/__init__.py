@@ -1,0 +1,1 @@
+"""What needs what: dependencies, root causes, start-up timelines, and their pictures. Pure."""

@@ -1,0 +1,1 @@
+"""What a container uses: control groups, pressure and interfaces, read from the kernel."""

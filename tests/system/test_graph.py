@@ -1,0 +1,222 @@
+"""``ctrctl deps``, ``graph``, ``plot`` and ``diagnose`` on a host: what they say is what systemd has done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hostkit import ctrctl, is_active, run, service, show, systemctl, wait_until
+
+Define = Callable[..., str]
+HEALTH = 'HealthCmd=["sh", "-c", "echo no answer; exit 1"]'
+SVG = "{http://www.w3.org/2000/svg}"
+#: Ends at once when it is told to, which `sleep` as init does not.
+PATIENT = """sh -c "trap 'exit 0' TERM; sleep 1000 & wait" """.strip()
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+
+def container(image: str, command: str = PATIENT, *lines: str, unit: str = "", network: str = "none") -> str:
+    """The text of a definition."""
+    own = [f"Network={network}"] if network else []
+    return "\n".join(["[Unit]", unit, "[Container]", f"Image={image}", f"Exec={command}", *own, *lines, ""])
+
+
+def needs(*names: str, healthy: bool = False) -> str:
+    """[Unit] lines."""
+    units = [f"ctr-healthy@{name}.service" if healthy else service(name) for name in names]
+    return "\n".join(f"{key}={' '.join(units)}" for key in ("Requires", "After"))
+
+
+def diagnosis(name: str) -> dict[str, Any]:
+    """What ``ctrctl diagnose`` says, for programs."""
+    found: dict[str, Any] = json.loads(ctrctl("diagnose", "--format", "json", name).stdout)
+    return found
+
+
+def cause(name: str) -> str:
+    """The verdict in one line."""
+    found = diagnosis(name)["verdict"]
+    return f"{found['level']}: {found['cause']}; {found['advice']}"
+
+
+def failed(name: str) -> bool:
+    return show(service(name), "ActiveState")["ActiveState"] == "failed"
+
+
+@pytest.fixture
+def chain(busybox: str, define: Define) -> None:
+    """db <- app <- web, of which db cannot start."""
+    define("db", container(busybox, "nosuch"), apply=False)
+    define("app", container(busybox, unit=needs("db")), apply=False)
+    define("web", container(busybox, unit=needs("app")))
+
+
+@pytest.fixture
+def shop(busybox: str, define: Define, tmp_path: Path) -> Iterator[Path]:
+    """A project of two: front waits for store to be healthy, which it is once the file that this is exists."""
+    member = "PartOf=ctr@shop.target"
+    install = "[Install]\nWantedBy=ctr@shop.target"
+    flag = tmp_path / "ok"
+    health = ("HealthCmd=test -e /flag/ok", "HealthInterval=1s", "HealthRetries=1000", f"Volume={tmp_path}:/flag")
+    define("store", container(busybox, PATIENT, *health, install, unit=member, network=""), apply=False)
+    define("front", container(busybox, PATIENT, install, unit=f"{member}\n{needs('store', healthy=True)}"))
+    yield flag
+    systemctl("stop", "ctr@shop.target")
+
+
+def test_the_root_of_a_failed_chain_is_named(chain: None) -> None:
+    """web could not start as app could not, as db has no such command: every view names db, not app."""
+    done = ctrctl("start", "web", check=False)
+    assert done.returncode == 125
+    assert "ctr@db.service, which it requires, failed: db: crun create: " in done.stderr
+    assert "app" not in done.stderr
+    assert "db, which it requires through app, failed: crun create: executable file" in cause("web")
+    assert diagnosis("web")["root_causes"][0]["way"] == [service("web"), service("app"), service("db")]
+    assert "command was not found" in cause("db")
+    assert "root cause  web → app → db: crun create" in ctrctl("diagnose", "web").stdout
+    found = json.loads(ctrctl("deps", "--format", "json", "web").stdout)
+    assert [(n["name"], n["depth"], n["state"], n["problem"]) for n in found["needs"]] == [
+        ("app", 1, "stopped", None),
+        ("db", 2, "failed", "exit status 127"),
+    ]
+    found = json.loads(ctrctl("deps", "--format", "json", "db").stdout)
+    assert [n["name"] for n in found["needed_by"]] == ["app", "web"]
+    nodes = json.loads(ctrctl("graph", "--format", "json").stdout)["nodes"]
+    assert {n["name"]: n["state"] for n in nodes} == {"db": "failed", "app": "stopped", "web": "stopped"}
+    # Without the right to read the journal, systemd's own state has to do.
+    page = run(*NOBODY, "ctrctl", "diagnose", "web")
+    assert "db, which it requires through app, failed: exited with status 127" in page.stdout
+    assert "only root" in page.stderr
+
+
+def test_what_is_waited_for_and_how_it_went(shop: Path) -> None:
+    """While front waits for store's health, `deps` and `diagnose` say so; afterwards `plot` shows that it did."""
+    systemctl("start", "--no-block", "ctr@shop.target")
+
+    def probing() -> list[dict[str, Any]]:
+        waits: list[dict[str, Any]] = json.loads(ctrctl("deps", "--format", "json", "front").stdout)["waits_for"]
+        return waits if waits and waits[-1]["state"] == "running" and "probed" in waits[-1]["why"] else []
+
+    waits = wait_until(probing, 30, "front waits for store")
+    assert [(w["unit"], w["type"], w["state"]) for w in waits] == [
+        (service("front"), "start", "waiting"),
+        ("ctr-healthy@store.service", "start", "running"),
+    ]
+    assert "busy: its start waits for store (health)" in cause("front")
+    assert "busy: it runs, and is not healthy yet" in cause("store")
+    assert "starting…" in ctrctl("plot", "shop").stdout
+    shop.touch()
+    wait_until(lambda: is_active(service("front")), 30, "front has started")
+    assert "ok: all is well: it runs" in cause("front")
+    assert "ok: all is well: it runs and is healthy" in cause("store")
+    assert json.loads(ctrctl("deps", "--format", "json", "front").stdout)["waits_for"] == []
+    check_plot()
+    check_graph()
+
+
+def check_plot() -> None:
+    """Two rows in the order of their start, and the critical path through both."""
+    for command in (("ctrctl",), (*NOBODY, "ctrctl")):
+        root = ElementTree.fromstring(run(*command, "plot", "shop").stdout)
+        texts = [text.text or "" for text in root.iter(f"{SVG}text")]
+        assert [text for text in texts if text in ("store", "front")] == ["store", "front"]
+        words = [title.text or "" for title in root.iter(f"{SVG}title")]
+        parts = [word.split(" ")[:2] for word in words if word.startswith(("store: ", "front: "))]
+        for part in ("network", "launch", "healthy"):
+            assert ["store:", part] in parts
+        assert ["front:", "launch"] in parts
+        path = next(text for text in texts if text.startswith("Critical path: store"))
+        assert "front" in " ".join(texts[texts.index(path) :])
+
+
+def check_graph() -> None:
+    """The project as a box, the health as an edge; as SVG through graphviz."""
+    found = ctrctl("graph", "shop", "--format", "mermaid").stdout
+    assert '["shop"]' in found
+    assert "|requires#44; when healthy|" in found
+    output = Path("/var/tmp/shop.svg")
+    assert shutil.which("dot"), "the test host has graphviz"
+    ctrctl("graph", "shop", "--output", output)
+    words = {text.text for text in ElementTree.parse(output).iter(f"{SVG}text")}
+    output.unlink()
+    assert {"shop", "store", "front", "healthy"} <= words
+    missing = ctrctl("graph", "nosuch", check=False)
+    assert (missing.returncode, missing.stderr) == (125, "ctrctl: no project 'nosuch'; 'ctrctl graph' lists all\n")
+    missing = ctrctl("plot", "shopp", check=False)
+    assert missing.returncode == 125
+    assert "no container or project 'shopp'; did you mean 'shop'" in missing.stderr
+
+
+def test_causes(busybox: str, define: Define) -> None:
+    """The likely cause of each of these, and what to do, in a sentence; never a traceback, for root and for nobody."""
+    gone = Path("/srv/diagnose-gone")
+    gone.mkdir()
+    again = ("[Service]", "Restart=always", "RestartSec=100ms")
+    texts = {
+        "absent": container(busybox, "nosuch"),
+        "text": container(busybox, "/etc/passwd"),
+        "code": container(busybox, "sh -c 'echo bad config >&2; exit 78'"),
+        "slow": container(busybox, PATIENT, "Notify=yes"),
+        "limit": container(busybox, "false", *again, unit="StartLimitBurst=2"),
+        "loop": container(busybox, "sh -c 'echo again; exit 3'", *again, unit="StartLimitIntervalSec=0"),
+        "mount": container(busybox, PATIENT, f"Volume={gone}:/data"),
+        "holder": container(busybox, PATIENT, "PublishPort=7009:1", network=""),
+        "late": container(busybox, PATIENT, "PublishPort=7009:1", network=""),
+        "sick": container(busybox, PATIENT, HEALTH, "HealthInterval=1s", "HealthRetries=1"),
+        "frozen": container(busybox),
+        "done": container(busybox, "true"),
+        "fresh": container(busybox),
+    }
+    texts["slow"] += "[Service]\nTimeoutStartSec=1s\n"
+    for name, text in texts.items():
+        define(name, text, apply=False)
+    ctrctl("apply")
+    gone.rmdir()
+    ctrctl("start", "code", "limit", "loop", "holder", "sick", "frozen", "done")
+    ctrctl("pause", "frozen")
+    for name in ("absent", "text", "slow", "mount", "late"):
+        assert ctrctl("start", name, check=False).returncode == 125
+    wait_until(lambda: failed("code") and failed("limit"), 20, "code and limit have failed")
+    wait_until(lambda: int(show(service("loop"), "NRestarts")["NRestarts"]) >= 2, 20, "loop restarts")
+    wait_until(lambda: "unhealthy" in ctrctl("ps", "--filter", "health=unhealthy").stdout, 20, "sick is unhealthy")
+    wait_until(lambda: show(service("done"), "ActiveState")["ActiveState"] == "inactive", 20, "done is done")
+    expected = {
+        "absent": "failed: its command was not found in the image (crun create: executable file",
+        "text": "failed: its command cannot be executed (crun create: ",
+        "code": "failed: it exited at once with status 78; it last said: bad config; see its log",
+        "slow": "failed: it took too long to start or to stop, and systemd killed it",
+        "limit": "failed: systemd gave up after ",
+        "loop": "failed: it restarts in a loop, ",
+        "mount": f"failed: something it mounts is missing: mount /data: {gone} does not exist on the host; make it",
+        "holder": "ok: all is well: it runs",
+        "late": "failed: its network could not be set up: port 7009/tcp: held by container holder; stop it or publish",
+        "sick": "failed: it runs, but its health check failed ",
+        "frozen": "warning: it is paused: every process of it is frozen; ctrctl unpause frozen",
+        "done": "idle: it has ended, and well (status 0)",
+        "fresh": "idle: it is not running, and no failure of it is known",
+    }
+    for name, words in expected.items():
+        found = cause(name)
+        assert found.startswith(words), (name, found)
+    for name in ("absent", "late", "sick", "fresh"):
+        page = run(*NOBODY, "ctrctl", "diagnose", name)
+        assert f"{name}: " in page.stdout
+        assert "internal error" not in page.stderr
+    assert "no answer" in cause("sick")
+    ctrctl("unpause", "frozen")
+    assert [ending["status"] for ending in diagnosis("code")["exits"]] == [78]
+
+
+@pytest.mark.controllers
+def test_lack_of_memory_is_the_cause(busybox: str, define: Define) -> None:
+    """What it was killed for, not merely that it was killed."""
+    hungry = "sh -c 'x=aaaaaaaaaaaaaaaa; while :; do x=$$x$$x; done'"
+    define("hungry", container(busybox, hungry, "[Service]", "MemoryMax=16M"))
+    ctrctl("start", "hungry", check=False)
+    wait_until(lambda: failed("hungry"), 60, "hungry has failed")
+    assert cause("hungry").startswith("failed: it ran out of memory")

@@ -13,7 +13,7 @@ from supervisor.cli.main import VERBS, verb_parser
 CHECKOUT = Path(__file__).resolve().parents[3]
 MAN = CHECKOUT / "contrib" / "man"
 UNITS = sorted(CHECKOUT.joinpath("units").glob("*.*"))
-PROGRAM, SERVICES = MAN / "ctrctl.1", MAN / "ctr@.service.8"
+PROGRAM, SERVICES, API = MAN / "ctrctl.1", MAN / "ctr@.service.8", MAN / "io.ctr.Supervisor1.5"
 
 
 def plain(text: str) -> str:
@@ -57,7 +57,7 @@ def test_documentation_leads_to_a_page(unit: Path) -> None:
     assert all((MAN / f"{name}.{number}").is_file() for name, number in pages)
 
 
-@pytest.mark.parametrize("page", [PROGRAM, SERVICES], ids=["ctrctl", "ctr@.service"])
+@pytest.mark.parametrize("page", [PROGRAM, SERVICES, API], ids=["ctrctl", "ctr@.service", "io.ctr.Supervisor1"])
 def test_a_page_is_where_its_title_says(page: Path) -> None:
     """``contrib/install`` takes the section from the file's name; no text line is taken for a request by mistake."""
     name, number = page.stem, page.suffix[1:]

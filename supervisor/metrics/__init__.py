@@ -1,0 +1,1 @@
+"""Prometheus metrics: translates what the supervisor and the kernel say, decides nothing."""

@@ -99,6 +99,7 @@ CONTAINER = Interface(
         Property("LastExitAt", "t"),
         Property("Result", "s"),
         Property("OutOfMemory", "t"),
+        Property("LastProbeUSec", "t"),
         Property("Exits", "a{st}"),
         Property("JobId", "u"),
         Property("JobType", "s"),

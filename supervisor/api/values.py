@@ -43,6 +43,7 @@ def container_values(container: Container) -> dict[str, Any]:
         "LastExitAt": _natural(last.at),
         "Result": clean(unit.result),
         "OutOfMemory": _natural(run.ooms),
+        "LastProbeUSec": _natural(container.probe_usec),
         "Exits": {clean(reason): _natural(times) for reason, times in container.exits},
         "JobId": _natural(unit.job, _U32),
         "JobType": clean(unit.job_type),

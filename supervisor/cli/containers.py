@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from enum import Enum
 
 from supervisor.cli.ports import published
 from supervisor.errors import NotFoundError, UserError
+from supervisor.lifecycle import phase as lifecycle
+from supervisor.lifecycle.phase import IDLE, Phase, phase
 from supervisor.names import check_name, health_timer, healthy_unit, is_name, name_of_service, service_unit
 from supervisor.paths import Layout
 from supervisor.stats.scopes import scope_directories
@@ -29,24 +30,6 @@ _HEALTH = (healthy_unit("*"), health_timer("*"))
 
 #: Enough of a config.json to hold the command; the seccomp profile behind it is many times larger.
 _HEAD = 8192
-
-
-class Phase(Enum):
-    """Where a container is in its life; docker's words where docker has one."""
-
-    CREATED = "created"
-    STARTING = "starting"
-    RUNNING = "running"
-    PAUSED = "paused"
-    RESTARTING = "restarting"
-    STOPPING = "stopping"
-    EXITED = "exited"
-    FAILED = "failed"
-
-    @property
-    def is_up(self) -> bool:
-        """Whether processes of it may exist or are about to: what ``ps`` shows without ``-a``."""
-        return self not in (Phase.CREATED, Phase.EXITED, Phase.FAILED)
 
 
 class Exit:
@@ -67,6 +50,11 @@ class Exit:
     def number(self) -> int:
         """The exit code a shell would report: the status, or 128 plus the signal."""
         return self.status if self.code in ("exited", "") else 128 + self.status
+
+    @property
+    def is_an_end(self) -> bool:
+        """Whether its program ran, and ended; otherwise it never came to that."""
+        return bool(self.code) and self.result not in ("protocol", "resources")
 
 
 class Details:
@@ -120,25 +108,6 @@ class Listing:
         self.restarts: int | None = None
 
 
-def phase(active: str, sub: str, *, frozen: bool = False, oneshot: bool = False, exit: Exit | None = None) -> Phase:
-    """The phase behind a service's ActiveState and SubState (``systemctl --state=help``); pure.
-
-    A oneshot container is 'activating' for as long as it works, so that is what running means for it.
-    """
-    if active in ("active", "reloading", "refreshing"):
-        now = Phase.EXITED if sub == "exited" else Phase.RUNNING
-    elif active == "activating":
-        working = Phase.RUNNING if oneshot and sub == "start" else Phase.STARTING
-        now = Phase.RESTARTING if "auto-restart" in sub else working
-    elif active == "deactivating":
-        now = Phase.STOPPING
-    elif exit and exit.code and exit.result not in ("protocol", "resources"):
-        now = Phase.EXITED
-    else:
-        now = Phase.FAILED if active == "failed" else Phase.CREATED
-    return Phase.PAUSED if frozen and now is Phase.RUNNING else now
-
-
 def listings(manager: Manager, layout: Layout, *, everything: bool, details: bool = True) -> tuple[Listing, ...]:
     """Containers by name: those that are up, or with *everything* all that are deployed.
 
@@ -161,11 +130,7 @@ def listings(manager: Manager, layout: Layout, *, everything: bool, details: boo
 def health(gate: UnitStatus | None, timer: UnitStatus | None) -> str:
     """The health of a running container: 'starting', 'healthy', 'unhealthy', or empty when it has no health check that
     repeats. Pure; *gate* is its ctr-healthy@ unit, *timer* its ctr-health@ timer."""
-    if gate and gate.active == "active":
-        return "healthy"
-    if gate and (gate.active == "activating" or gate.job):
-        return "starting"
-    return "unhealthy" if timer and (timer.active == "active" or timer.job) else ""
+    return lifecycle.health(gate.activity if gate else IDLE, timer.activity if timer else IDLE)
 
 
 def _listing(name: str, unit: UnitStatus | None, scope: str | None, layout: Layout, details: bool) -> Listing:
@@ -178,7 +143,8 @@ def _listing(name: str, unit: UnitStatus | None, scope: str | None, layout: Layo
     # A oneshot that ended well stays active, and nothing is cleaned up or written down yet.
     ended_well = (active, sub) == ("active", "exited")
     last = Exit("", "success", "exited", 0, 0.0) if ended_well else read_exit(name, layout)
-    return Listing(name, phase(active, sub, frozen=frozen, oneshot=info.oneshot, exit=last), None, last, info)
+    ended = last is not None and last.is_an_end
+    return Listing(name, phase(active, sub, frozen=frozen, oneshot=info.oneshot, ended=ended), None, last, info)
 
 
 def deployed(layout: Layout) -> set[str]:

@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import os
 
-from supervisor.cli.containers import (
-    Phase,
-    check_deployed,
-    is_frozen,
-    oom_kills,
-    phase,
-    read_exit,
-    read_json,
-)
+from supervisor.cli.containers import check_deployed, is_frozen, oom_kills, read_exit, read_json
 from supervisor.cli.ports import published
 from supervisor.cli.ps import rfc3339
 from supervisor.errors import UserError
+from supervisor.lifecycle.phase import Phase, phase
 from supervisor.names import scope_unit, service_unit
 from supervisor.stats.scopes import scope_directories
 
@@ -184,7 +177,8 @@ def state(
     """The member "state" from systemd's properties; docker's State in our spelling. *oom*: kills in the run that goes
     on. Pure."""
     active, sub, main = unit["ActiveState"], unit["SubState"], int(service["MainPID"])
-    now = phase(active, sub, frozen=frozen, oneshot=active == "activating" and main > 0, exit=last)
+    is_over = last is not None and last.is_an_end
+    now = phase(active, sub, frozen=frozen, oneshot=active == "activating" and main > 0, ended=is_over)
     running = now in (Phase.RUNNING, Phase.PAUSED)
     ended = last.number if last else None
     kills = oom if running else last.oom if last else 0

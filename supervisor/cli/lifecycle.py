@@ -6,14 +6,9 @@ back from systemd. Removing is `supervisor.deploy`'s work.
 
 from __future__ import annotations
 
-from supervisor.cli.containers import (
-    PATTERN,
-    check_deployed,
-    is_frozen,
-    phase,
-    signal_number,
-)
+from supervisor.cli.containers import PATTERN, check_deployed, is_frozen, signal_number
 from supervisor.errors import CtrError, HostError, UserError
+from supervisor.lifecycle.phase import phase
 from supervisor.names import healthy_unit, namespace_unit, scope_unit, service_unit
 from supervisor.stats.scopes import scope_directories
 
@@ -284,6 +279,8 @@ def _remove(names: Sequence[str], args: argparse.Namespace, console: Console) ->
                     deployment.remove_ended(name)
                 else:
                     check_deployed((name,), console.layout)
+                    if args.force:
+                        _thaw(manager, (name,), console)
                     deployment.remove(name, force=args.force, volumes=args.volumes)
                     console.line(name)
             except CtrError as error:

@@ -11,13 +11,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from supervisor.cli import logs
-from supervisor.cli.containers import Listing, Phase, listings
+from supervisor.cli.containers import Listing, listings
 from supervisor.cli.events import uid
 from supervisor.cli.journal import Entry, ExportParser
 from supervisor.cli.monitor_state import HISTORY, LINE_LENGTH, Level, Line, Row
 from supervisor.errors import HostError
 from supervisor.events import entry
 from supervisor.events.event import MESSAGE_IDS, Event, Kind
+from supervisor.lifecycle.phase import Phase
 from supervisor.names import service_unit
 from supervisor.paths import Layout
 from supervisor.stats.rates import Rates, Sampler

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
-from supervisor.cli.containers import Phase
 from supervisor.cli.monitor_state import HISTORY, Level, Line, Mode, Row, Screen, plain
 from supervisor.cli.ps import status
 from supervisor.cli.stats import binary, decimal
+from supervisor.lifecycle.phase import Phase
 
 BARS = " ▁▂▃▄▅▆▇█"
 _WIDE = 132

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 
-from supervisor.cli.containers import Listing, Phase, listings
+from supervisor.cli.containers import Listing, listings
 from supervisor.cli.ports import column
 from supervisor.errors import UserError
+from supervisor.lifecycle.phase import Phase
 from supervisor.names import service_unit
 
 TYPE_CHECKING = False

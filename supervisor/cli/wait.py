@@ -9,17 +9,9 @@ from __future__ import annotations
 import os
 import time
 
-from supervisor.cli.containers import (
-    Phase,
-    check_deployed,
-    health,
-    invocation_of,
-    is_deployed,
-    phase,
-    read_details,
-    read_exit,
-)
+from supervisor.cli.containers import check_deployed, health, invocation_of, is_deployed, read_details, read_exit
 from supervisor.errors import HostError, UserError
+from supervisor.lifecycle.phase import Phase, phase
 from supervisor.names import check_name, health_timer, healthy_unit, service_unit
 
 TYPE_CHECKING = False

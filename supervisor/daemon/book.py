@@ -70,6 +70,11 @@ class Book:
         if container.health != health:
             self._put(replace(container, health=health))
 
+    def probed(self, name: str, usec: int) -> None:
+        """A health probe of the container took *usec* microseconds."""
+        if container := self.containers.get(name):
+            self._put(replace(container, probe_usec=usec))
+
     def rebuilt(
         self,
         units: Mapping[str, UnitState],

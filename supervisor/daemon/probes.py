@@ -42,19 +42,22 @@ class Probes:
         self,
         start: Callable[[str], Awaitable[str]],
         *,
+        took: Callable[[str, int], None] = lambda name, usec: None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         processors: int | None = None,
     ) -> None:
-        """*start*: starts a unit and returns its job's object path, raises `CtrError`. *processors*: how many; those we
-        may run on, if not given."""
+        """*start*: starts a unit and returns its job's object path, raises `CtrError`. *took* is told how long a probe
+        took, systemd's work included, in microseconds. *processors*: how many; those we may run on, if not given."""
         self._start = start
+        self._took = took
         self._clock = clock
         self._schedule = Schedule(processors or len(os.sched_getaffinity(0)), chance)
         self._jobs: dict[str, int | None] = {}  # of probes under way; None while systemd has not answered
         self._heard: dict[str, dict[int, str]] = {}  # jobs that ended meanwhile: the answer may come behind the signal
         self._changed: anyio.Event | None = None
         self._started = self._failed = self._refused = 0
+        self._asked: dict[str, float] = {}  # when, by the clock: of probes under way
 
     def counters(self) -> Mapping[str, int]:
         """Since the supervisor began: probes started, failed (could not ask the container) and refused (by systemd);
@@ -78,6 +81,7 @@ class Probes:
         """There is no container *name* any more."""
         self._schedule.dismiss(name)
         self._jobs.pop(name, None)
+        self._asked.pop(name, None)
 
     def job_ended(self, id: int, unit: str, result: str) -> None:
         """Job number *id* of *unit* has ended; other units than probes are none of ours."""
@@ -89,6 +93,8 @@ class Probes:
         job = self._jobs.get(name, id)
         if job == id:
             self._failed += result != "done"
+            if name in self._asked and result == "done":
+                self._took(name, round((self._clock() - self._asked[name]) * 1e6))
             self._over(name, refused=result != "done")
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -106,6 +112,7 @@ class Probes:
                     await self._changed.wait()
 
     async def _probe(self, name: str) -> None:
+        self._asked[name] = self._clock()
         try:
             with anyio.fail_after(_ANSWER_SECONDS):
                 path = await self._start(health_unit(name))
@@ -125,6 +132,7 @@ class Probes:
 
     def _over(self, name: str, *, refused: bool) -> None:
         self._jobs.pop(name, None)
+        self._asked.pop(name, None)
         (self._schedule.refused if refused else self._schedule.ended)(name, self._clock())
         self._wake()
 

@@ -56,7 +56,7 @@ class Supervisor:
         self._reader = Reader([("MESSAGE_ID", message_id) for message_id in causes.MESSAGE_IDS], causes.FIELDS)
         self._watch = Watch(self, address)
         self._api = Api(self, self.counters, address, say=self._say, machine_id=_machine_id(layout))
-        self._probes = Probes(self._watch.start)
+        self._probes = Probes(self._watch.start, took=self._took)
         self._keeper = snapshot.Keeper(self._path)
         self._book = Book(self, self._card)
         self._lag = Lag()
@@ -273,6 +273,10 @@ class Supervisor:
 
     def _card(self, name: str) -> Card | None:
         return cards.read(name, self._layout)
+
+    def _took(self, name: str, usec: int) -> None:
+        # With the next turn, whenever that comes: nothing about it is in the journal.
+        self._signalled.append(lambda: self._book.probed(name, usec))
 
     def _tell_gap(self, why: str) -> None:
         self._book.lost(why, _now())

@@ -63,6 +63,8 @@ class Container:
     since the supervisor first saw it."""
     restarts: int = 0
     """Restarts by systemd itself (Restart=), counted as `exits`."""
+    probe_usec: int = 0
+    """How long the last health probe took, from asking systemd to its end; 0: none was made."""
     paused: bool = False
     paused_at: int = 0
     """When that last changed."""

@@ -1,8 +1,12 @@
-"""Where a container is in its life, by its unit's state. Pure; cheap to import, as ``ctrctl ps`` does."""
+"""Where a container is in its life, and its health, by the states of its units. Pure; cheap to import, for ``ctrctl
+ps``."""
 
 from __future__ import annotations
 
 from enum import Enum
+
+#: Of a unit that is not loaded; see `health`.
+IDLE = ("inactive", False)
 
 
 class Phase(Enum):
@@ -41,3 +45,15 @@ def phase(active: str, sub: str, *, frozen: bool = False, oneshot: bool = False,
     else:
         now = Phase.FAILED if active == "failed" else Phase.CREATED
     return Phase.PAUSED if frozen and now is Phase.RUNNING else now
+
+
+def health(gate: tuple[str, bool], timer: tuple[str, bool]) -> str:
+    """'starting', 'healthy', 'unhealthy', or empty when a container has no health check that repeats.
+
+    *gate*, its ctr-healthy@ unit, and *timer*, its ctr-health@ timer: ActiveState, and whether a job is queued for it.
+    """
+    if gate[0] == "active":
+        return "healthy"
+    if gate[0] == "activating" or gate[1]:
+        return "starting"
+    return "unhealthy" if timer[0] == "active" or timer[1] else ""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from supervisor.errors import CtrError, HostError
 from supervisor.inventory import cards
-from supervisor.lifecycle.phase import Phase, phase
+from supervisor.lifecycle.phase import IDLE, Phase, health, phase
 from supervisor.metrics.snapshot import Facts, Service, Snapshot
 from supervisor.names import health_timer, healthy_unit, service_unit
 from supervisor.paths import Layout
@@ -130,11 +130,7 @@ def running(deployed: Mapping[str, Card], scopes: frozenset[str]) -> tuple[Facts
 
 
 def _health(gate: UnitStatus | None, timer: UnitStatus | None) -> str:
-    if gate and gate.active == "active":
-        return "healthy"
-    if gate and (gate.active == "activating" or gate.job):
-        return "starting"
-    return "unhealthy" if timer and (timer.active == "active" or timer.job) else ""
+    return health(gate.activity if gate else IDLE, timer.activity if timer else IDLE)
 
 
 def _ask_supervisor() -> tuple[Properties, Objects]:

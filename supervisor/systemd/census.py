@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from supervisor.lifecycle.phase import health
 from supervisor.names import health_timer, healthy_unit, scope_unit, service_unit
 from supervisor.systemd import signals
 from supervisor.systemd.bus import Connection
@@ -71,8 +72,8 @@ class Census:
             kept[name] = (active, has_job)
 
     def health(self, name: str) -> str:
-        """See `signals.health`."""
-        return signals.health(self.gates.get(name, _NOTHING), self.timers.get(name, _NOTHING))
+        """See `supervisor.lifecycle.phase.health`."""
+        return health(self.gates.get(name, _NOTHING), self.timers.get(name, _NOTHING))
 
     def healths(self) -> dict[str, str]:
         """The health of every container that has one."""

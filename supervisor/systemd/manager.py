@@ -48,6 +48,11 @@ class UnitStatus:
         self.sub = sub
         self.job = job
 
+    @property
+    def activity(self) -> tuple[str, bool]:
+        """Its active state, and whether a job is queued for it."""
+        return self.active, self.job != 0
+
 
 class Job:
     """A queued job: its object path and the unit it is for."""

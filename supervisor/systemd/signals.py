@@ -194,13 +194,3 @@ def _started(now: UnitState, changed_at: int, before: Known | None) -> int:
 def _of_this_run(now: UnitState, started: int) -> UnitState:
     """With its beginning, and without an ActiveEnterTimestamp that is that of a run before."""
     return replace(now, starting_at=started, ready_at=now.ready_at if now.ready_at >= started else 0)
-
-
-def health(gate: tuple[str, bool], timer: tuple[str, bool]) -> str:
-    """'starting', 'healthy', 'unhealthy', or empty: of a container's ctr-healthy@ and ctr-health@ units, each as
-    ActiveState and whether a job is queued for it (as ``ctrctl ps`` has it)."""
-    if gate[0] == "active":
-        return "healthy"
-    if gate[0] == "activating" or gate[1]:
-        return "starting"
-    return "unhealthy" if timer[0] == "active" or timer[1] else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.cli import containers
-from supervisor.cli.containers import Exit, Phase, phase
+from supervisor.cli.containers import Exit
 from supervisor.errors import NotFoundError, UserError
 from supervisor.paths import Layout
 from supervisor.stats.scopes import scope_directories
@@ -16,46 +16,10 @@ from supervisor.stats.scopes import scope_directories
 ENDED = Exit("a" * 32, "exit-code", "exited", 3, 1700000000.0)
 
 
-@pytest.mark.parametrize(
-    ("active", "sub", "expected"),
-    [
-        ("active", "running", Phase.RUNNING),
-        ("active", "exited", Phase.EXITED),
-        ("reloading", "reload", Phase.RUNNING),
-        ("activating", "start", Phase.STARTING),
-        ("activating", "auto-restart", Phase.RESTARTING),
-        ("activating", "auto-restart-queued", Phase.RESTARTING),
-        ("deactivating", "stop-sigterm", Phase.STOPPING),
-        ("inactive", "dead", Phase.CREATED),
-        ("failed", "failed", Phase.FAILED),
-    ],
-)
-def test_phase_follows_systemd(active: str, sub: str, expected: Phase) -> None:
-    """Each state of a service has one phase."""
-    assert phase(active, sub) is expected
-
-
-def test_a_recorded_exit_makes_it_exited() -> None:
-    """Whether systemd still remembers the failure or not, a program that ended has exited."""
-    assert phase("failed", "failed", exit=ENDED) is Phase.EXITED
-    assert phase("inactive", "dead", exit=ENDED) is Phase.EXITED
-
-
-def test_a_start_that_came_to_nothing_has_failed() -> None:
-    """Without a process there is no exit code to show."""
-    assert phase("failed", "failed", exit=Exit("", "resources", "", 0, 1.0)) is Phase.FAILED
-
-
-def test_a_oneshot_runs_while_it_activates() -> None:
-    """For Type=oneshot, 'activating' is the work itself."""
-    assert phase("activating", "start", oneshot=True) is Phase.RUNNING
-    assert phase("activating", "start", oneshot=True, frozen=True) is Phase.PAUSED
-
-
-def test_frozen_means_paused_only_while_running() -> None:
-    """A frozen scope shows as paused."""
-    assert phase("active", "running", frozen=True) is Phase.PAUSED
-    assert phase("inactive", "dead", frozen=True) is Phase.CREATED
+def test_an_end_is_one_with_a_status() -> None:
+    """Without a process there is none."""
+    assert ENDED.is_an_end
+    assert not Exit("", "resources", "", 0, 1.0).is_an_end
 
 
 @pytest.mark.parametrize(("code", "status", "number"), [("exited", 3, 3), ("killed", 9, 137), ("dumped", 11, 139)])

@@ -45,6 +45,8 @@ OURS = {
     "supervisor.cli.parser",
     "supervisor.cli.ports",
     "supervisor.errors",
+    "supervisor.lifecycle",
+    "supervisor.lifecycle.phase",
     "supervisor.names",
     "supervisor.paths",
     "supervisor.stats",

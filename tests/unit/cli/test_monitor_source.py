@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from supervisor.cli.containers import Details, Listing, Phase
+from supervisor.cli.containers import Details, Listing
 from supervisor.cli.monitor_source import event_lines, join, level, log_lines
 from supervisor.cli.monitor_state import HISTORY, LINE_LENGTH, Level, Row
 from supervisor.events import entry
 from supervisor.events.event import Event, Kind
+from supervisor.lifecycle.phase import Phase
 from supervisor.stats.rates import Rates
 from supervisor.stats.usage import Memory, Pids, Usage
 

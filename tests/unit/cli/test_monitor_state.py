@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.cli.containers import Details, Listing, Phase
+from supervisor.cli.containers import Details, Listing
 from supervisor.cli.monitor_keys import keys
 from supervisor.cli.monitor_state import (
     LINE_LENGTH,
@@ -21,6 +21,7 @@ from supervisor.cli.monitor_state import (
     press,
     select,
 )
+from supervisor.lifecycle.phase import Phase
 
 KEYS = [*"abcdejklqrsty/?", "up", "down", "page up", "page down", "home", "end", "enter", "escape", "backspace"]
 

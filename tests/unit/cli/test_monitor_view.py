@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.cli.containers import Details, Exit, Listing, Phase
+from supervisor.cli.containers import Details, Exit, Listing
 from supervisor.cli.monitor_state import Level, Line, Mode, Row, Screen
 from supervisor.cli.monitor_view import draw, memory_line, sparkline
+from supervisor.lifecycle.phase import Phase
 
 NOW = 1_700_000_000.0
 MIB = 1 << 20

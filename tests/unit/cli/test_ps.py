@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.cli.containers import Details, Exit, Listing, Phase, health
+from supervisor.cli.containers import Details, Exit, Listing, health
 from supervisor.cli.ports import Published
 from supervisor.cli.ps import document, duration, matches, parse_filters, rfc3339, row, status
 from supervisor.errors import UserError
+from supervisor.lifecycle.phase import Phase
 from supervisor.systemd.manager import UnitStatus
 
 NOW = 1_700_000_000.0

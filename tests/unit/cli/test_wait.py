@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli.containers import Phase
 from supervisor.cli.wait import CONDITIONS, HOLDS, Deadline, _TimedOutError, _watch, passed, seen
+from supervisor.lifecycle.phase import Phase
 from supervisor.systemd.manager import UnitStatus, unit_path
 from supervisor.systemd.sdbus import Message
 

@@ -26,6 +26,10 @@ class Systemd:
         self.asked: list[str] = []
         self.answer: Callable[[int, str], Awaitable[None]] = self.at_once
         self._news = anyio.Event()
+        self.took: list[tuple[str, int]] = []
+
+    def note(self, name: str, usec: int) -> None:
+        self.took.append((name, usec))
 
     async def at_once(self, number: int, unit: str) -> None:
         """Nothing happens before the answer."""
@@ -50,7 +54,7 @@ def play(scene: Callable[[Systemd, Probes], Awaitable[None]]) -> None:
 
     async def stage() -> None:
         systemd = Systemd()
-        probes = Probes(systemd.start, chance=lambda: 0.0, processors=2)
+        probes = Probes(systemd.start, took=systemd.note, chance=lambda: 0.0, processors=2)
         async with anyio.create_task_group() as group:
             await group.start(run, probes)
             await scene(systemd, probes)
@@ -60,6 +64,21 @@ def play(scene: Callable[[Systemd, Probes], Awaitable[None]]) -> None:
         await probes.run(task_status=task_status)
 
     anyio.run(stage)
+
+
+def test_the_time_a_probe_took_is_told() -> None:
+    """From asking systemd to the end of the job; of one that failed there is nothing to tell."""
+
+    async def scene(systemd: Systemd, probes: Probes) -> None:
+        probes.update(UP)
+        for number, result in enumerate(("done", "failed"), 1):
+            await systemd.until(number)
+            await anyio.wait_all_tasks_blocked()
+            probes.job_ended(number, health_unit("db"), result)
+        ((name, usec),) = systemd.took
+        assert name == "db" and usec >= 0
+
+    play(scene)
 
 
 def test_probe_after_probe() -> None:

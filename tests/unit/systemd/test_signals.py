@@ -177,19 +177,3 @@ def test_a_restarted_run_begins_with_its_link() -> None:
     of |= {"ExecMainCode": 1, "ExecMainStatus": 3, "ExecMainExitTimestamp": 11, "ExecMainPID": 1, "Result": "exit-code"}
     state = signals.fetched("a", ("activating", "auto-restart"), (0, ""), "a" * 32, 14, of).state
     assert (state.starting_at, state.exit_code, state.exit_status) == (0, "exited", 3)
-
-
-@pytest.mark.parametrize(
-    ("gate", "timer", "expected"),
-    [
-        (("active", False), ("active", False), "healthy"),
-        (("activating", False), ("inactive", False), "starting"),
-        (("inactive", True), ("active", False), "starting"),
-        (("inactive", False), ("active", False), "unhealthy"),
-        (("failed", False), ("inactive", True), "unhealthy"),
-        (("inactive", False), ("inactive", False), ""),
-    ],
-)
-def test_health(gate: tuple[str, bool], timer: tuple[str, bool], expected: str) -> None:
-    """As ctrctl ps shows it."""
-    assert signals.health(gate, timer) == expected

@@ -136,10 +136,9 @@ def _match(text: str) -> str:
 def _line(event: Event, console: Console) -> str:
     from supervisor.cli.ps import rfc3339
 
-    words = printable(entry.message(event).removeprefix(f"{event.name}: "))
-    said = event.detail if words == event.kind.value else words
-    said = printable(said.removeprefix(f"{event.kind.value}: "))
-    style = _STYLES.get(event.kind, "red" if event.kind is Kind.EXITED and event.exit_code not in (0, 143) else "")
+    is_exit = event.kind is Kind.EXITED
+    said = printable(entry.message(event).removeprefix(f"{event.name}: ") if is_exit else event.detail)
+    style = _STYLES.get(event.kind, "red" if is_exit and event.exit_code not in (0, 143) else "")
     kind = console.color(style, f"{event.kind.value:<{_KIND_WIDTH}}")
     return f"{rfc3339(event.at / 1e6)}  {kind}  {printable(event.name)}  {said}".rstrip()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import time
 from collections import Counter
@@ -85,10 +86,11 @@ def test_a_supervisor_that_is_killed_and_stopped_all_the_time(crowd: Crowd) -> N
 
 
 def test_bus_polkit_and_journal_that_come_and_go(crowd: Crowd) -> None:
-    """Whatever it talks to is stopped, killed and restarted under load: it comes back by itself, and misses no exit."""
+    """Whatever it talks to is stopped, killed and restarted under load, and descriptors run out: it comes back by
+    itself, and misses no exit."""
     restless, steady = crowd
     before, began = {name: main_pid(name) for name in steady}, time.time()
-    attack(began + SECONDS, bus_gone, bus_killed, journal_stopped, journal_killed, polkit_gone)
+    attack(began + SECONDS, bus_gone, bus_killed, journal_stopped, journal_killed, polkit_gone, out_of_descriptors)
     quiet_down(restless)
     check_exits(began, is_logged=False)
     assert {name: main_pid(name) for name in steady} == before
@@ -140,6 +142,16 @@ def journal_stopped() -> None:
 def journal_killed() -> None:
     systemctl("kill", "--signal=KILL", "systemd-journald.service")
     wait_until(lambda: run("journalctl", "--sync", check=False).returncode == 0, what="journald is back")
+
+
+def out_of_descriptors() -> None:
+    """While it has to connect again, it may open nothing."""
+    pid = supervisor_pid()
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), limits[1]))
+    bus_killed()
+    time.sleep(1)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
 def polkit_gone() -> None:

@@ -89,6 +89,18 @@ def test_pause_freezes_and_stop_still_works(container: Callable[..., str]) -> No
     assert _ps("-a")[name]["exit_code"] == 0
 
 
+def test_a_paused_container_is_removed_at_once(busybox: str, tidy: Callable[[str], str]) -> None:
+    """It is thawed first: a frozen process hears no signal, and would be waited for."""
+    script = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    name = tidy("frost")
+    ctrctl("run", "-d", "--name", name, "--network=none", "--stop-timeout=30", busybox, "sh", "-c", script)
+    _wait_for_line(name)
+    ctrctl("pause", name)
+    begun = time.monotonic()
+    ctrctl("rm", "--force", name)
+    assert time.monotonic() - begun < 10
+
+
 @pytest.mark.parametrize(("own", "asked", "at_least", "at_most"), [("30", "0.5", 0.4, 5.0), ("1", "3", 2.8, 8.0)])
 def test_stop_with_another_timeout(
     container: Callable[..., str], own: str, asked: str, at_least: float, at_most: float

@@ -17,7 +17,7 @@ import anyio
 
 from supervisor.api.service import Api
 from supervisor.daemon import snapshot
-from supervisor.daemon.book import Book, identity
+from supervisor.daemon.book import Book
 from supervisor.daemon.lag import Lag
 from supervisor.daemon.probes import Probes
 from supervisor.daemon.service import Service
@@ -31,7 +31,7 @@ from supervisor.lifecycle.observation import Observation, Sign, UnitState
 from supervisor.names import service_unit
 from supervisor.paths import Layout
 from supervisor.spec.card import Card
-from supervisor.systemd.reader import Reader, Record
+from supervisor.systemd.reader import BATCH, Reader, Record
 from supervisor.systemd.watch import Watch
 from supervisor.systemd.writer import Writer
 
@@ -39,6 +39,10 @@ _SNAPSHOT_SECONDS = 5.0
 _ENDING_SECONDS = 3.0
 #: The model has a turn at least so often.
 _TURN_SECONDS = 5.0
+#: While the journal goes on and on, systemd's signals have their turn after so many batches of entries.
+_PATIENCE = 4
+#: Replaying, we are quicker than journald: so many entries may wait for it, for so many turns.
+_BACKLOG, _CATCH_UP_TURNS, _RETRY_SECONDS = 1000, 100, 0.1
 #: On a host where nothing happens to containers, the entry of the last that did is vacuumed one day.
 _MARK_SECONDS = 600.0
 _WARNING = 4
@@ -79,6 +83,8 @@ class Supervisor:
                 for task in (self._watch.run, self._turn_pages, self._keep_snapshots, self._lag.measure):
                     tasks.start_soon(task)
                 await self._is_complete.wait()
+                # At once: killed before it has kept any, the next one would begin where this one did, or from nothing.
+                await self._keep_snapshot()
                 self._service.ready(self.status())
                 tasks.start_soon(self._api.run)
                 tasks.start_soon(self._probes.run)
@@ -86,6 +92,9 @@ class Supervisor:
         finally:
             with anyio.move_on_after(_ENDING_SECONDS, shield=True):
                 self._service.stopping()
+                self._api.set_state("stopping")
+                await self._writer.flush()
+            with anyio.move_on_after(_ENDING_SECONDS, shield=True):
                 await self._keep_snapshot()
                 await self._reader.close()
 
@@ -166,15 +175,21 @@ class Supervisor:
 
     def show(self, container: Container) -> None:
         """*container* is new or has changed."""
-        self._keeper.note(container)
         self._api.show(container)
         self._probes.update(container)
 
     def hide(self, name: str) -> None:
         """There is no such container any more."""
-        self._keeper.forget(name)
         self._api.hide(name)
         self._probes.forget(name)
+
+    def keep(self, container: Container) -> None:
+        """*container* is to be in the next snapshot."""
+        self._keeper.note(container)
+
+    def forget(self, name: str) -> None:
+        """It is not."""
+        self._keeper.forget(name)
 
     # tasks
 
@@ -183,11 +198,12 @@ class Supervisor:
         try:
             before = await snapshot.read(self._path)
         except UserError as error:
-            self._say(f"{error}; history begins anew")
+            self._tell_gap(f"what was known is lost: {error}")
             before = None
         self._is_first = before is None
         if before is None:
             await self._reader.open(None)
+            self._cursor = self._reader.cursor
             return
         self._cursor = before.cursor
         self._book = Book(self, self._card, before.containers)
@@ -195,17 +211,18 @@ class Supervisor:
             self._keeper.note(container)
         if not await self._reader.open(before.cursor):
             self._tell_gap("the journal was rotated or removed since the supervisor last ran")
-            return
         ours = Reader([("MESSAGE_ID", message_id) for message_id in MESSAGE_IDS.values()], entry.FIELDS)
         try:
             await ours.open(before.cursor)
             while records := await ours.drain():
-                events = (entry.event(record.fields, os.getuid()) for record in records)
-                self._book.told |= {identity(event) for event in events if event}
+                for record in records:
+                    if event := entry.event(record.fields, os.getuid()):
+                        self._book.recall(event)
         finally:
             await ours.close()
 
     async def _turn_pages(self) -> None:
+        behind = 0
         while True:
             records = await self._reader.drain()
             self._turned = time.monotonic()
@@ -214,16 +231,30 @@ class Supervisor:
             if self._reader.gaps:
                 self._reader.gaps = 0
                 self._tell_gap("entries of the journal were removed before they could be read")
-            if records:
+            behind = behind + 1 if len(records) == BATCH else 0
+            if behind and (behind < _PATIENCE or not self._is_complete.is_set()):
+                await self._let_journald_catch_up()
+                continue
+            if self._reader.has_failed and not self._is_complete.is_set():
+                # Systemd's word counts as final only when the journal's is known.
+                await anyio.sleep(_RETRY_SECONDS)
                 continue
             for _ in range(len(self._signalled)):
                 self._signalled.popleft()()
             if self._writer.lost > self._lost:
                 self._tell_gap(f"the journal did not take {self._writer.lost - self._lost} events")
                 self._lost = self._writer.lost
-            if not self._signalled:
+            if not self._signalled and not records:
                 self._cursor = await self._mark()
                 await self._reader.wait(_TURN_SECONDS)
+
+    async def _let_journald_catch_up(self) -> None:
+        """Not write faster than journald takes it, as long as that goes on taking."""
+        for _ in range(_CATCH_UP_TURNS):
+            if self._writer.backlog < _BACKLOG:
+                return
+            self._turned = time.monotonic()
+            await anyio.sleep(_RETRY_SECONDS)
 
     async def _mark(self) -> str:
         """How far the journal was taken in: to its end, when asked that it should be looked up again."""
@@ -239,13 +270,15 @@ class Supervisor:
 
     async def _keep_snapshot(self) -> None:
         cursor = self._cursor
+        if self._writer.backlog:
+            return  # it would say that these are told
         if not self._is_complete.is_set() or not (self._keeper.is_due or cursor != self._kept):
             return
         try:
             await self._keeper.keep(cursor)
             self._kept = cursor
         except OSError as error:
-            self._say(f"{self._path}: {error.strerror}; what happens while the supervisor is down may be told twice")
+            self._say(f"{self._path}: {error.strerror}; a supervisor that ends now leaves the next one further back")
 
     # the book's pages
 
@@ -254,10 +287,14 @@ class Supervisor:
         self._reader.ring()
 
     def _take_in(self, record: Record) -> None:
-        for seen in causes.of_entry(record.fields, record.realtime, record.cursor):
-            self._book.observe(seen)
         self._cursor = record.cursor
         self._records += 1
+        try:
+            for seen in causes.of_entry(record.fields, record.realtime, record.cursor):
+                self._book.observe(seen)
+        except Exception as error:
+            # A defect of ours; but one entry must not be the end of every supervisor to come.
+            self._say(f"defect: journal entry {record.cursor} left out: {error!r}")
 
     def _rebuild(self, units: Mapping[str, UnitState], health: Mapping[str, str]) -> None:
         found = cards.read_all(self._layout)

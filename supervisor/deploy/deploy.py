@@ -402,9 +402,9 @@ class Deployment:
         return tuple(leftovers)
 
     def _erase(self, name: str) -> None:
+        self._tell(records.REMOVED, name, "removed")
         self._shelf.erase(name)
         self._manager.reset_failed(service_unit(name))
-        self._tell(records.REMOVED, name, "removed")
 
     def _tell(self, record: str, name: str, word: str) -> None:
         """Have the journal know; the supervisor makes an event of it."""

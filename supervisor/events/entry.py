@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from supervisor.events import records
 from supervisor.events.event import MESSAGE_IDS, NO_JOB, Event, Job, Kind
+from supervisor.names import name_of_scope
 
 #: Whose entries are events: journald vouches for the sender's user, also of one that has just died, of which it can
 #: tell the unit no more (systemd.journal-fields(7), trusted fields).
@@ -16,7 +17,7 @@ WRITER = "ctr-supervisor"
 
 #: What `event` looks at.
 FIELDS = (
-    *("MESSAGE_ID", "_UID", "CTR_EVENT", "CTR_AT", "CTR_PROJECT", "CTR_SOURCE"),
+    *("MESSAGE_ID", "_UID", "_SYSTEMD_UNIT", "CTR_EVENT", "CTR_AT", "CTR_PROJECT", "CTR_SOURCE"),
     *("CTR_JOB_ID", "CTR_JOB_TYPE", "CTR_JOB_RESULT"),
     *(records.CONTAINER, records.INVOCATION, records.EXIT_CODE, records.EXIT_STATUS, records.DETAIL),
 )
@@ -70,7 +71,9 @@ def fields(event: Event) -> dict[str, str]:
 def event(fields: Mapping[str, str], writer: int) -> Event | None:
     """Inverse of `fields`; None for an entry that is no event of ours, or not whole. *writer*: uid of `WRITER`."""
     kind = _KINDS.get(fields.get("MESSAGE_ID", ""))
-    if kind is None or fields.get("_UID") != str(writer):
+    # In a container that number is just a number.
+    is_ours = fields.get("_UID") == str(writer) and name_of_scope(fields.get("_SYSTEMD_UNIT", "")) is None
+    if kind is None or not is_ours:
         return None
     try:
         job = Job(

@@ -29,7 +29,7 @@ class Kind(Enum):
     RESTARTING = "restarting"
     """systemd will start it again by itself (Restart=)."""
     GIVEN_UP = "given-up"
-    """It failed, and systemd does not start it again: start limit, or Restart=no."""
+    """It was to be restarted, and systemd does not do so any more: start limit."""
     STOPPED = "stopped"
     """Its unit is down, as somebody asked for."""
     PAUSED = "paused"

@@ -1,7 +1,8 @@
 """Reads the cards of deployed containers from the drop-ins that deploy writes.
 
 systemd's own directory is everyone's to read, and the drop-ins hold no secrets: image, definition, project, interval of
-the health check. No file of ours below /var/lib/ctr is opened, so the supervisor needs no right to it.
+the health check, whether it runs to completion. No file of ours below /var/lib/ctr is opened, so the supervisor needs
+no right to it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def read(name: str, layout: Layout) -> Card | None:
         facts.get("Definition", ""),
         facts.get("Project", ""),
         _seconds(probe.get("IntervalSec", "0")),
+        facts.get("Oneshot") == "yes",
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from supervisor.events import records
 from supervisor.events.event import NO_JOB, Job
 from supervisor.lifecycle.observation import Observation, Sign, UnitState
-from supervisor.names import name_of_scope, name_of_service
+from supervisor.names import is_name, name_of_scope, name_of_service
 
 _STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
 _STARTED = "39f53479d3a045ac8e11786248231fbf"
@@ -43,6 +43,8 @@ _RAW_SIGNS = {
     records.BECAME_HEALTHY: Sign.HEALTHY,
     records.BECAME_UNHEALTHY: Sign.UNHEALTHY,
 }
+_ID_LENGTH, _HEXADECIMAL = 32, frozenset("0123456789abcdef")
+_MOST = 2**31 - 1
 _OUR_EXITS = ("exited", "killed", "dumped")
 
 #: What to ask the journal for.
@@ -65,14 +67,18 @@ FIELDS = (
 def of_entry(fields: Mapping[str, str], at: int, cursor: str) -> tuple[Observation, ...]:
     """What a journal entry tells. *at*: microseconds since the epoch; *cursor*: the entry's own.
 
-    Entries are believed only from PID 1 and from uid 0 outside of containers, whose word journald vouches for.
+    Entries are believed only from PID 1, and from uid 0 outside of containers: journald vouches for that. Of a sender
+    that has died since it knows the unit no more; so without one only the end of a run is taken, of a known run.
     """
     message_id = fields.get("MESSAGE_ID", "")
     if fields.get("_PID") == "1":
         return _of_systemd(message_id, fields, at, cursor)
-    if fields.get("_UID") == "0" and name_of_scope(fields.get("_SYSTEMD_UNIT", "")) is None:
-        return _of_ours(message_id, fields, at, cursor)
-    return ()
+    unit = fields.get("_SYSTEMD_UNIT", "")
+    if fields.get("_UID") != "0" or name_of_scope(unit) is not None:
+        return ()
+    if not unit and message_id != records.RUN_ENDED:
+        return ()
+    return _of_ours(message_id, fields, at, cursor, is_sure=bool(unit))
 
 
 def _of_systemd(message_id: str, fields: Mapping[str, str], at: int, cursor: str) -> tuple[Observation, ...]:
@@ -102,21 +108,30 @@ def _of_service(
     return (Observation(sign, name, at, invocation, "", status, detail, job, cursor),)
 
 
-def _of_ours(message_id: str, fields: Mapping[str, str], at: int, cursor: str) -> tuple[Observation, ...]:
+def _of_ours(
+    message_id: str, fields: Mapping[str, str], at: int, cursor: str, *, is_sure: bool
+) -> tuple[Observation, ...]:
     name, invocation = fields.get(records.CONTAINER, ""), fields.get(records.INVOCATION, "")
+    if invocation and (len(invocation) != _ID_LENGTH or not _HEXADECIMAL.issuperset(invocation)):
+        return ()
     if message_id == records.RUN_ENDED:
-        found = []
-        if _number(fields.get(records.OOM)):
-            found.append(Observation(Sign.OOM, name, at, invocation, source=cursor))
-        code = fields.get(records.EXIT_CODE, "")
-        if code in _OUR_EXITS:
-            status = _number(fields.get(records.EXIT_STATUS))
-            found.append(Observation(Sign.EXIT, name, at, invocation, code, status, source=cursor))
-        return tuple(found)
+        return _of_end(name, invocation, fields, at, cursor, is_sure) if is_name(name) and invocation else ()
     sign = _RAW_SIGNS.get(message_id)
-    if sign is None:
+    if sign is None or not (is_name(name) or (sign is Sign.PULLED and not name)):
         return ()
     return (Observation(sign, name, at, invocation, detail=fields.get(records.DETAIL, ""), source=cursor),)
+
+
+def _of_end(
+    name: str, invocation: str, fields: Mapping[str, str], at: int, cursor: str, is_sure: bool
+) -> tuple[Observation, ...]:
+    found = []
+    if _number(fields.get(records.OOM)):
+        found.append(Observation(Sign.OOM, name, at, invocation, source=cursor, is_sure=is_sure))
+    code, status = fields.get(records.EXIT_CODE, ""), _number(fields.get(records.EXIT_STATUS))
+    if code in _OUR_EXITS:
+        found.append(Observation(Sign.EXIT, name, at, invocation, code, status, source=cursor, is_sure=is_sure))
+    return tuple(found)
 
 
 def of_unit(before: UnitState, now: UnitState, at: int) -> tuple[Observation, ...]:
@@ -124,22 +139,27 @@ def of_unit(before: UnitState, now: UnitState, at: int) -> tuple[Observation, ..
     found = []
     job = Job(now.job, now.job_type) if now.job else NO_JOB
     alive = now.active not in ("inactive", "failed")
+    ended = bool(now.exit_code) and now.exited_at >= now.starting_at
     if now.invocation and (now.invocation != before.invocation or before.active in ("inactive", "failed")):
         # Of one that is down, the run is over: nothing begins any more, but how it ended can be told.
         found += [Observation(Sign.STARTING, now.name, now.starting_at or at, now.invocation, job=job)] if alive else []
     if now.invocation and now.ready_at >= now.starting_at > 0 and now.ready_at != before.ready_at:
-        found += [Observation(sign, now.name, now.ready_at, now.invocation) for sign in (Sign.SCOPE, Sign.READY)]
-    ended = now.exit_code and now.exited_at >= now.starting_at
+        # One that runs to completion is ready when it has ended.
+        had_scope = min(now.ready_at, now.exited_at or now.ready_at) if ended else now.ready_at
+        found.append(Observation(Sign.SCOPE, now.name, had_scope, now.invocation))
+        found.append(Observation(Sign.READY, now.name, now.ready_at, now.invocation))
     if now.invocation and ended and (before.exit_pid, before.exited_at) != (now.exit_pid, now.exited_at):
         when = now.exited_at or at
         found.append(Observation(Sign.EXIT, now.name, when, now.invocation, now.exit_code, now.exit_status))
     if now.frozen != before.frozen:
         found.append(Observation(Sign.PAUSED if now.frozen else Sign.UNPAUSED, now.name, at, now.invocation))
-    return tuple(found)
+    # Stable: what is told of one moment stays in the order above.
+    return tuple(sorted(found, key=lambda seen: seen.at))
 
 
 def _number(text: str | None) -> int:
+    """A number that a person or a program may have written; 0 for what is none."""
     try:
-        return int(text or 0)
+        return min(max(int(text or 0), 0), _MOST)
     except ValueError:
         return 0

@@ -19,12 +19,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from supervisor.events.event import Event, Kind
-from supervisor.lifecycle.model import RUNS, Container, Exit, Run
+from supervisor.lifecycle.model import FORGOTTEN, RUNS, Container, Exit, Run
 from supervisor.lifecycle.observation import Observation, Sign, UnitState
 
 #: What systemd counts as a clean end beside status 0 (systemd.service(5) SuccessExitStatus=): HUP, INT, PIPE, TERM.
 _CLEAN_SIGNALS = (1, 2, 13, 15)
 _UNKNOWN = "unknown"
+#: Two sources that tell of the same moment are never so far apart; a clock that was set back is, as a rule.
+_APART_USEC = 60 * 1_000_000
 #: What shows that there is a run.
 _EVIDENCE = (Sign.READY, Sign.EXIT)
 _BEGINNINGS = (Kind.STARTING, Kind.STARTED, Kind.READY)
@@ -48,7 +50,7 @@ def step(container: Container, seen: Observation) -> Step:
     if seen.sign is Sign.STARTING:
         return _begins(container, seen)
     events: tuple[Event, ...] = ()
-    if _run_of(container, seen) is None and seen.invocation and seen.sign in _EVIDENCE:
+    if _run_of(container, seen) is None and seen.invocation and seen.sign in _EVIDENCE and seen.is_sure:
         container, events = _begins(container, seen)
     run = _run_of(container, seen)
     container, more = _STEPS[seen.sign](container, run, seen) if run else (container, ())
@@ -62,8 +64,9 @@ def adopt(container: Container, unit: UnitState) -> Container:
         ready = unit.ready_at if unit.ready_at >= unit.starting_at else 0
         told = _BEGINNINGS if ready else (Kind.STARTING,)
         run = Run(unit.invocation, unit.starting_at, ready, ready, reported=told)
+    has_ended = bool(unit.exit_code) and unit.exited_at >= unit.starting_at
     last = Exit(unit.exit_code, unit.exit_status, unit.exited_at, unit.result) if unit.exit_code else None
-    if run and unit.active in ("inactive", "failed"):
+    if run and (has_ended or unit.active in ("inactive", "failed")):
         run = replace(run, exit=last or Exit("", 0, 0), reported=(*_BEGINNINGS, Kind.EXITED))
     runs = (run,) if run else ()
     return replace(container, unit=unit, runs=runs, last=last, restarts=unit.restarts, paused=unit.frozen)
@@ -83,23 +86,40 @@ def settle(container: Container, at: int) -> Step:
 def _run_of(container: Container, seen: Observation) -> Run | None:
     """The run that *seen* belongs to: the one it names, else the one that went on at that time."""
     if not seen.invocation:
-        return next((run for run in reversed(container.runs) if run.starting_at <= seen.at), None)
+        return next((run for run in reversed(container.runs) if not _is_just_before(seen.at, run.starting_at)), None)
     return next((run for run in container.runs if run.invocation == seen.invocation), None)
+
+
+def _is_just_before(at: int, other: int) -> bool:
+    """Whether *at* is before *other*: by no more than sources can be apart, or else the clock was set back."""
+    return 0 < other - at < _APART_USEC
 
 
 def _begins(container: Container, seen: Observation) -> Step:
     if (known := _run_of(container, seen)) is not None:
         return _tell(container, known, Kind.STARTING, seen)
+    if seen.invocation in container.forgotten:
+        return container, ()
     events: tuple[Event, ...] = ()
     if len(container.runs) == RUNS:
-        if seen.at < container.runs[0].starting_at:
-            return container, ()  # long ago
-        container, events = _unseen_end(container, container.runs[0], seen.at)
+        oldest = container.runs[0]
+        container, events = _unseen_end(container, oldest, seen.at)
+        forgotten = (*container.forgotten, oldest.invocation)[-FORGOTTEN:]
+        container = replace(container, runs=container.runs[1:], forgotten=forgotten)
     run = Run(seen.invocation, starting_at=seen.at)
-    # Stable: of two that seem to have begun at once, this is the later one.
-    runs = sorted((*container.runs, run), key=lambda each: each.starting_at)[-RUNS:]
-    container, told = _tell(replace(container, runs=tuple(runs)), run, Kind.STARTING, seen)
+    place = _place(container, seen.at)
+    runs = (*container.runs[:place], run, *container.runs[place:])
+    container, told = _tell(replace(container, runs=runs), run, Kind.STARTING, seen)
     return container, (*events, *told)
+
+
+def _place(container: Container, at: int) -> int:
+    """Where a run that nobody knew belongs among those that are known. (systemd's word on which one is present may be
+    older than the journal's on what has begun since, so it is no help.)"""
+    place = len(container.runs)
+    while place and _is_just_before(at, container.runs[place - 1].starting_at):
+        place -= 1
+    return place
 
 
 def _comes_up(container: Container, run: Run, seen: Observation) -> Step:
@@ -123,8 +143,11 @@ def _exits(container: Container, run: Run, seen: Observation) -> Step:
     exits = dict(container.exits)
     exits[reason] = exits.get(reason, 0) + 1
     container = replace(container, exits=tuple(sorted(exits.items())))
-    if container.last is None or ended.at >= container.last.at:
-        container = replace(container, last=ended, paused=False)
+    later = container.runs[[each.invocation for each in container.runs].index(run.invocation) + 1 :]
+    if not any(each.exit for each in later):
+        container = replace(container, last=ended)
+    if not later:
+        container = replace(container, paused=False)
     return _tell(container, run, Kind.EXITED, seen)
 
 
@@ -132,8 +155,15 @@ def _runs_out_of_memory(container: Container, run: Run, seen: Observation) -> St
     # Cleanup counts again what PID 1 has told one by one.
     if seen.invocation and run.ooms:
         return container, ()
-    run = replace(run, ooms=run.ooms + 1)
-    return _kept(container, run), (_event(container, Kind.OOM, seen, run.invocation),)
+    told = (_event(container, Kind.OOM, seen, run.invocation),)
+    before, run = run, replace(run, ooms=run.ooms + 1)
+    if run.exit:
+        # Its end was seen first, and counted for what it looked like.
+        exits = dict(container.exits)
+        exits[_reason(before, run.exit)] -= 1
+        exits[_reason(run, run.exit)] = exits.get(_reason(run, run.exit), 0) + 1
+        container = replace(container, exits=tuple(sorted((why, times) for why, times in exits.items() if times)))
+    return _kept(container, run), told
 
 
 def _restarts(container: Container, run: Run, seen: Observation) -> Step:
@@ -172,7 +202,7 @@ _STEPS: dict[Sign, Callable[[Container, Run, Observation], Step]] = {
 def _paused(container: Container, seen: Observation) -> Step:
     paused = seen.sign is Sign.PAUSED
     # Two sources tell of it; one that lags behind must not undo what came since.
-    if paused == container.paused or seen.at < container.paused_at:
+    if paused == container.paused or _is_just_before(seen.at, container.paused_at):
         return container, ()
     kind = Kind.PAUSED if paused else Kind.UNPAUSED
     invocation = seen.invocation or (container.run.invocation if container.run else "")

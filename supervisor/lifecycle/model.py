@@ -11,6 +11,7 @@ from supervisor.spec.card import Card
 
 #: So many runs of a container are remembered: what is seen of one may come when others have begun.
 RUNS = 5
+FORGOTTEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Container:
     """'starting', 'healthy', 'unhealthy'; empty without a health check that repeats."""
     runs: tuple[Run, ...] = ()
     """The present or last run, and some before it: the latest last, `RUNS` at most."""
+    forgotten: tuple[str, ...] = ()
+    """Invocations of the runs before those: of these, nothing is news. `FORGOTTEN` at most."""
     last: Exit | None = None
     """How the last run that ended did so."""
     exits: tuple[tuple[str, int], ...] = ()
@@ -78,4 +81,6 @@ class Container:
     def phase(self) -> Phase:
         """Where it is in its life."""
         over = self.last is not None and self.unit.result not in ("protocol", "resources")
-        return phase(self.unit.active, self.unit.sub, frozen=self.paused, oneshot=self.unit.main_pid > 0, ended=over)
+        # Not by its main process: one that has yet to say that it is ready (Notify=) has that too.
+        oneshot = self.card is not None and self.card.oneshot
+        return phase(self.unit.active, self.unit.sub, frozen=self.paused, oneshot=oneshot, ended=over)

@@ -50,6 +50,8 @@ class Observation:
     detail: str = ""
     job: Job = NO_JOB
     source: str = ""
+    is_sure: bool = True
+    """Whether it is known who says so; what is not sure may tell of known runs only."""
 
 
 @dataclass(frozen=True, slots=True)

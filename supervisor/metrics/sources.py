@@ -103,8 +103,8 @@ def listed(units: Mapping[str, UnitStatus], deployed: Mapping[str, Card], frozen
     found = []
     for name, card in sorted(deployed.items()):
         unit = units.get(service_unit(name))
-        # By its list alone, a oneshot that works looks like any other that starts.
-        now = phase(unit.active, unit.sub, frozen=name in frozen) if unit else Phase.CREATED
+        is_frozen = name in frozen
+        now = phase(unit.active, unit.sub, frozen=is_frozen, oneshot=card.oneshot) if unit else Phase.CREATED
         active = now in (Phase.RUNNING, Phase.PAUSED)
         found.append(
             Facts(

@@ -98,6 +98,7 @@ def _card(container: Container, image: Image | None) -> list[str]:
         ("ImageDigest", image.id if image else ""),
         ("Definition", container.source),
         ("Project", project_of(container)),
+        ("Oneshot", "yes" if container.oneshot else ""),
     )
     return [f"{key}={one_line(value, key)}" for key, value in facts if value]
 

@@ -22,3 +22,5 @@ class Card:
     project: str = ""
     interval: float = 0.0
     """Seconds between health probes; 0 when it has none that repeat."""
+    oneshot: bool = False
+    """Runs to completion: what systemd calls 'activating' is running for it."""

@@ -44,12 +44,14 @@ class Record:
 
 class Reader:
     """Entries that fit one of *matches* (field, value; those of one field together). *directory*: of journal files, or
-    None for this host's. *gaps*: how often entries may be missing. *cursor*: of the last record. One task at a time."""
+    None for this host's. *gaps*: how often entries may be missing. *has_failed*: the last look came to nothing, which
+    says nothing about entries. *cursor*: of the last record. One task at a time."""
 
     def __init__(
         self, matches: Sequence[tuple[str, str]], fields: Sequence[str], directory: str | None = None
     ) -> None:
         self.gaps = 0
+        self.has_failed = False
         self.cursor = ""
         self._matches = tuple(matches)
         self._fields = tuple(fields)
@@ -156,7 +158,9 @@ class Reader:
                 self.gaps += not self._open(self.cursor)
             while len(records) < BATCH and self._next():
                 records.append(self._record())
+            self.has_failed = False
         except OSError:
+            self.has_failed = True
             self._close()  # what was read is told; the next look opens it again
         if records:
             self.cursor = records[-1].cursor

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Define
-from eventkit import SUPERVISOR, events, exits_told, kinds, model, settled, supervisor_pid, wait_for_story
+from eventkit import SUPERVISOR, events, exits_told, kinds, model, restart, settled, supervisor_pid, wait_for_story
 from hostkit import ctrctl, is_active, journal, main_pid, run, show, systemctl, wait_until
 
 from supervisor.events.event import MESSAGE_IDS, Kind
@@ -75,6 +75,25 @@ def test_a_pause_a_stop_and_a_removal(container: Callable[..., str], now: float)
     wait_for_story("ev-pause", now, ["created", *ONCE[:3], *pauses, "exited", "stopped", "removed"])
     (stop,) = events("--filter", "name=ev-pause", "--filter", "event=stopped", since=now)
     assert stop["job"]["type"] == "stop" and stop["job"]["id"] > 0
+
+
+def test_a_container_that_removes_itself(busybox: str, now: float) -> None:
+    """Its life is told once, also when systemd goes on speaking of its unit, and by a supervisor that slept."""
+    run_rm = ("run", "--rm", "--network=none", busybox, "sh", "-c", "exit 5")
+    story = ["created", *ONCE, "removed"]
+    assert ctrctl(*run_rm[:1], "--name=ev-rm", *run_rm[1:], check=False).returncode == 5
+    wait_for_story("ev-rm", now, story)
+    os.kill(supervisor_pid(), signal.SIGSTOP)
+    ctrctl(*run_rm[:1], "--name=ev-asleep", *run_rm[1:], check=False)
+    os.kill(supervisor_pid(), signal.SIGCONT)
+    wait_for_story("ev-asleep", now, story)
+    systemctl("daemon-reload")
+    restart()
+    systemctl("daemon-reload")
+    settled()
+    for name in ("ev-rm", "ev-asleep"):
+        wait_for_story(name, now, story)
+    assert not {"ev-rm", "ev-asleep"} & set(model())
 
 
 def test_restarts_until_systemd_gives_up(container: Callable[..., str], now: float) -> None:

@@ -66,6 +66,44 @@ def test_cleanup_tells_what_systemd_only_logs_for_debugging() -> None:
     assert signs(OURS | fields | {records.EXIT_CODE: ""}) == []
 
 
+def test_of_a_sender_that_is_gone_little_is_believed() -> None:
+    """journald knows its user, not its unit: it may have been in a container. The end of a run that is known is all."""
+    gone = {key: value for key, value in OURS.items() if key != "_SYSTEMD_UNIT"}
+    assert signs(gone | {"MESSAGE_ID": records.REMOVED}) == []
+    end = {"MESSAGE_ID": records.RUN_ENDED, records.EXIT_CODE: "exited", records.EXIT_STATUS: "3"}
+    assert [seen.is_sure for seen in of_entry(gone | end, 5, "")] == [False]
+    assert [seen.is_sure for seen in of_entry(OURS | end, 5, "")] == [True]
+    assert signs(gone | end | {records.INVOCATION: ""}) == signs(gone | end | {records.INVOCATION: "x" * 32}) == []
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "../web", "x" * 200])
+def test_what_cannot_be_a_name_is_none(name: str) -> None:
+    """Of the records without a container there is one kind only."""
+    for message_id in (records.RUN_ENDED, records.DEPLOYED, records.BECAME_HEALTHY):
+        fields = {"MESSAGE_ID": message_id, records.CONTAINER: name, records.EXIT_CODE: "exited"}
+        assert signs(OURS | fields) == []
+    assert signs(OURS | {"MESSAGE_ID": records.PULLED, records.CONTAINER: ""}) == [Sign.PULLED]
+
+
+@pytest.mark.parametrize(("text", "number"), [("-4", 0), ("99999999999", 2**31 - 1), ("x", 0)])
+def test_numbers_have_bounds(text: str, number: int) -> None:
+    """What is shown on the bus has 32 bits."""
+    fields = {"MESSAGE_ID": records.RUN_ENDED, records.EXIT_CODE: "exited", records.EXIT_STATUS: text}
+    assert [seen.status for seen in of_entry(OURS | fields, 5, "")] == [number]
+
+
+def test_one_that_runs_to_completion_is_told_in_order() -> None:
+    """Its unit is active when it has ended."""
+    done = replace(UNIT, sub="exited", starting_at=10, ready_at=31, exit_code="exited", exited_at=30)
+    seen = of_unit(UnitState("web"), done, 99)
+    assert [(one.sign, one.at) for one in seen] == [
+        (Sign.STARTING, 10),
+        (Sign.SCOPE, 30),
+        (Sign.EXIT, 30),
+        (Sign.READY, 31),
+    ]
+
+
 @pytest.mark.parametrize(
     "sender",
     [{"_UID": "1000"}, {"_SYSTEMD_UNIT": "ctr-web.scope"}, {"_UID": "0", "_SYSTEMD_UNIT": "ctr-other.scope"}],

@@ -122,6 +122,68 @@ def test_a_run_may_be_known_by_its_end_alone() -> None:
     assert container.run and container.run.invocation == f"{3:032x}"
 
 
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize("count", [1, RUNS, 3 * RUNS])
+def test_a_clock_that_is_set_back_silences_nobody(count: int) -> None:
+    """Runs from the future are in the past all the same."""
+    seen = [one for run in range(1, count + 1) for one in life(run, HOUR + run * SECOND)]
+    container, _ = play(NEW, *seen)
+    container, told = play(container, *life(99, SECOND, "exited", 5))
+    assert kinds(told) == ["starting", "started", "ready", "exited"]
+    assert container.run and container.run.invocation == f"{99:032x}"
+    assert container.last and container.last.status == 5
+    paused = play(NEW, *life(1, HOUR)[:3], see(Sign.PAUSED, HOUR + 5), see(Sign.UNPAUSED, SECOND))[1]
+    assert kinds(paused)[3:] == ["paused", "unpaused"]
+
+
+def test_systemds_word_may_be_older_than_the_journals() -> None:
+    """The model's unit is still of the run before when the journal tells of those that came since."""
+    container, _ = play(replace(NEW, unit=UnitState("web", "active", "running", f"{1:032x}")), *life(1, SECOND)[:3])
+    later = [one for run in range(2, 12) for one in life(run, run * SECOND, "exited", run)]
+    told = play(container, *later)[1]
+    exits = [event.status for event in told if event.kind is Kind.EXITED and event.code == "exited"]
+    assert exits == list(range(2, 12))
+
+
+def test_of_a_run_that_is_long_forgotten_nothing_is_news() -> None:
+    """Ten runs later."""
+    seen = [one for run in range(1, 11) for one in life(run, run * SECOND)]
+    container, _ = play(NEW, *seen)
+    assert play(container, *life(1, SECOND))[1] == []
+
+
+def test_what_is_not_sure_makes_no_run() -> None:
+    """It may tell of a known one."""
+    end = replace(see(Sign.EXIT, 9, 1, "exited", 3), is_sure=False)
+    assert play(NEW, end)[1] == []
+    assert kinds(play(NEW, *life(1, 0)[:3], end)[1])[3:] == ["exited"]
+
+
+def test_a_kill_that_is_seen_after_the_end_is_its_reason() -> None:
+    """Whoever was quicker."""
+    seen = [*life(1, 0)[:3], see(Sign.EXIT, 6, 1, "killed", 9), see(Sign.OOM, 5, None)]
+    assert play(NEW, *seen)[0].exits == (("oom", 1),)
+
+
+@pytest.mark.parametrize("active", ["activating", "active"])
+def test_an_end_that_is_there_at_the_first_look_is_known(active: str) -> None:
+    """Of one that waits for its restart, and of one that has run to completion."""
+    unit = UnitState("web", active, "auto-restart", f"{1:032x}", exit_code="exited", starting_at=5, exited_at=7)
+    container = adopt(NEW, unit)
+    assert container.last is not None
+    assert settle(container, 99)[1] == ()
+
+
+def test_what_is_starting_runs_only_if_it_is_to_end() -> None:
+    """Both have a main process by then: one that is to say when it is ready (Notify=), and a oneshot."""
+    unit = UnitState("web", "activating", "start", f"{1:032x}", main_pid=7)
+    for oneshot, expected in ((False, Phase.STARTING), (True, Phase.RUNNING)):
+        assert replace(NEW, unit=unit, card=Card("web", oneshot=oneshot)).phase is expected
+    assert replace(NEW, unit=unit, card=None).phase is Phase.STARTING
+
+
 def test_pauses_are_told_when_they_change() -> None:
     """Frozen twice is paused once."""
     seen = [*life(1, 0)[:3], *(see(sign, at) for at, sign in enumerate([Sign.PAUSED, Sign.PAUSED, Sign.UNPAUSED], 5))]

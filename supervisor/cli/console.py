@@ -21,13 +21,28 @@ if TYPE_CHECKING:
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
-#: C0, DEL and C1: what a container's author could use to rewrite the reader's terminal.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
+
+class _Escapes(dict[int, str]):
+    """For `str.translate`: what a character is written as, worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        if chr(code).isprintable():
+            text = chr(code)
+        elif code < 0x100 or 0xDC80 <= code <= 0xDCFF:  # the latter: a byte that was no UTF-8 (surrogateescape)
+            text = f"\\x{code & 0xFF:02x}"
+        else:
+            text = f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        self[code] = text
+        return text
+
+
+_ESCAPES = _Escapes()
 
 
 def printable(text: str) -> str:
-    """*text* with control characters written as ``\\x1b``, so that untrusted words cannot drive a terminal."""
-    return text if text.isprintable() else text.translate(_CONTROLS)
+    """*text* with whatever is not printable written as ``\\x1b`` or ``\\u202e``: untrusted words shall neither drive a
+    terminal (C0, C1) nor turn its lines round (direction marks)."""
+    return text if text.isprintable() else text.translate(_ESCAPES)
 
 
 class Console:
@@ -47,18 +62,31 @@ class Console:
         self.stdout.write(f"{text}\n")
 
     def note(self, text: str) -> None:
-        """One line on stderr without a prefix: progress, or the lines that explain an error."""
-        self.stdout.flush()
-        self.stderr.write(f"{text}\n")
-        self.stderr.flush()
+        """Lines on stderr without a prefix: progress, or what explains an error; `printable`, as all on stderr."""
+        self._tell("", text)
 
     def error(self, text: str) -> None:
         """What went wrong, on stderr, prefixed with the program's name."""
-        self.note(f"{_paint(self.stderr, self.environ, 'red', 'ctrctl:')} {text}")
+        self._tell(_paint(self.stderr, self.environ, "red", "ctrctl:") + " ", text)
 
     def warn(self, text: str) -> None:
         """What is odd but did not stop us, on stderr."""
-        self.note(f"{_paint(self.stderr, self.environ, 'yellow', 'ctrctl: warning:')} {text}")
+        self._tell(_paint(self.stderr, self.environ, "yellow", "ctrctl: warning:") + " ", text)
+
+    def _tell(self, prefix: str, text: str) -> None:
+        self.stdout.flush()
+        lines = "\n".join(map(printable, text.split("\n")))
+        self.stderr.write(f"{prefix}{lines}\n")
+        self.stderr.flush()
+
+    def has_reader(self, seconds: float = 0.0) -> bool:
+        """Whether anybody reads stdout; waits so long for that to change."""
+        from select import poll
+
+        pipe = poll()
+        # Without any event asked for, only POLLERR is told: the pipe has no reader left.
+        pipe.register(self.stdout.fileno(), 0)
+        return not pipe.poll(seconds * 1000)
 
     def color(self, style: str, text: str) -> str:
         """*text* in *style* ('bold', 'dim', 'red', 'green', 'yellow') if stdout is a terminal that wants colours."""

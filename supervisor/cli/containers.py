@@ -135,16 +135,17 @@ def health(gate: UnitStatus | None, timer: UnitStatus | None) -> str:
 
 def _listing(name: str, unit: UnitStatus | None, scope: str | None, layout: Layout, details: bool) -> Listing:
     active, sub = (unit.active, unit.sub) if unit else ("inactive", "dead")
-    info = (read_details(name, layout) or described(unit)) if details else Details()
+    info = (read_details(name, layout) or described(name, unit, layout)) if details else Details()
     frozen = scope is not None and is_frozen(scope)
-    now = phase(active, sub, frozen=frozen, oneshot=info.oneshot)
+    oneshot = info.oneshot or (active == "activating" and not info.readable and is_oneshot(name, layout))
+    now = phase(active, sub, frozen=frozen, oneshot=oneshot)
     if now in (Phase.RUNNING, Phase.PAUSED):
         return Listing(name, now, started_at(name, layout), None, info, oom=oom_kills(scope))
     # A oneshot that ended well stays active, and nothing is cleaned up or written down yet.
     ended_well = (active, sub) == ("active", "exited")
     last = Exit("", "success", "exited", 0, 0.0) if ended_well else read_exit(name, layout)
     ended = last is not None and last.is_an_end
-    return Listing(name, phase(active, sub, frozen=frozen, oneshot=info.oneshot, ended=ended), None, last, info)
+    return Listing(name, phase(active, sub, frozen=frozen, oneshot=oneshot, ended=ended), None, last, info)
 
 
 def deployed(layout: Layout) -> set[str]:
@@ -202,12 +203,24 @@ def read_exit(name: str, layout: Layout) -> Exit | None:
     )
 
 
-def described(unit: UnitStatus | None) -> Details:
-    """What the unit's description, which everyone may read, tells: 'Container NAME (IMAGE)' (`render.dropins`)."""
+def described(name: str, unit: UnitStatus | None, layout: Layout) -> Details:
+    """What everyone may read: the image, in the unit's description 'Container NAME (IMAGE)' (`render.dropins`), or in
+    its card, where systemd has not loaded it or it describes itself otherwise."""
     words = unit.description.split(" ", 2) if unit else []
     if len(words) == 3 and words[0] == "Container" and words[2].startswith("(") and words[2].endswith(")"):
         return Details(image=words[2][1:-1])
-    return Details()
+    from supervisor.inventory import cards
+
+    card = cards.read(name, layout)
+    return Details(image=card.image) if card else Details()
+
+
+def is_oneshot(name: str, layout: Layout) -> bool:
+    """Whether it runs to completion, by its card: for whom may not read the spec, or has no use for the rest."""
+    from supervisor.inventory import cards
+
+    card = cards.read(name, layout)
+    return card is not None and card.oneshot
 
 
 def read_details(name: str, layout: Layout) -> Details | None:
@@ -317,12 +330,12 @@ def signal_number(text: str) -> int:
     return int(number)
 
 
-def signal_name(number: int) -> str:
-    """'SIGKILL' for 9; the number itself where it has no name."""
+def signal_words(number: int) -> str:
+    """'signal 9 (SIGKILL)'; without a name where it has none."""
     import signal
 
     try:
-        return signal.Signals(number).name
+        return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
         return f"signal {number}"
 

@@ -15,6 +15,7 @@ from supervisor.cli.console import Console, printable
 from supervisor.cli.containers import check_deployed, is_deployed
 from supervisor.cli.deps import called, state
 from supervisor.cli.examination import Examination, examine
+from supervisor.cli.ps import rfc3339
 from supervisor.cli.symptoms import Level, Verdict
 from supervisor.cli.verdict import verdict
 from supervisor.errors import NotFoundError
@@ -160,12 +161,12 @@ def size(count: int) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A time in the host's own time zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    """A time in the host's own time zone, and how far that is from UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
 
 
 def document(found: Examination, concluded: Verdict) -> dict[str, Any]:
-    """The same for programs."""
+    """The same for programs; times are RFC 3339 in UTC, or null."""
     seen, probes = found.seen, found.probes
     return {
         "name": seen.name,
@@ -190,12 +191,13 @@ def document(found: Examination, concluded: Verdict) -> dict[str, Any]:
             "status": seen.health or None,
             "failing_streak": seen.streak,
             "log": [
-                {"at": result.end, "exit_code": result.code, "output": result.output}
+                {"at": rfc3339(result.end), "exit_code": result.code, "output": result.output}
                 for result in (probes.results if probes else ())
             ],
         },
         "exits": [
-            {"at": e.at, "code": e.code, "status": e.status, "result": e.result, "oom": e.oom} for e in found.exits
+            {"at": rfc3339(e.at), "code": e.code, "status": e.status, "result": e.result, "oom": e.oom}
+            for e in found.exits
         ],
         "limits": found.limits,
         "root_causes": [{"unit": c.unit, "way": list(c.way), "words": c.words} for c in seen.culprits],

@@ -6,7 +6,10 @@ journal entries, and stay when the supervisor is down.
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import time
 
 from supervisor.cli.console import printable
 from supervisor.errors import HostError, UserError
@@ -68,10 +71,11 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
 
     writer = uid()
     words = arguments(args.follow, args.tail, args.since, args.until, args.filter, writer)
+    period = Period.of(args.since, args.until, time.time())
     if not os.path.lexists(f"{console.layout.root}/run/systemd/units/invocation:{entry.WRITER}.service"):
         console.note(f"({entry.WRITER}.service is not running; it tells what it missed when it runs again)")
-    entries = read(words, entry.FIELDS, (lambda: False) if args.follow else None)
-    count = show(entries, console, writer, json=args.json)
+    entries = read(words, entry.FIELDS, (lambda: not console.has_reader()) if args.follow else None)
+    count = show(entries, console, writer, period, json=args.json)
     if not count and os.geteuid() != 0:
         console.note("(no events; only root and the group systemd-journal may read other users' journal entries)")
     return 0
@@ -92,7 +96,8 @@ def arguments(
 ) -> tuple[str, ...]:
     """The words for journalctl(1). Raises `UserError` for what makes no sense. Pure.
 
-    Following alone begins now, as docker's does.
+    Following alone begins now, as docker's does. The journal knows when an event was told; since that is not before it
+    happened, it may leave out what was told earlier, but not what was told later (see `Period`).
     """
     from supervisor.cli.logs import moment
 
@@ -103,20 +108,55 @@ def arguments(
         *(("-n", count) if count != "all" or follow else ()),
         *(("-f",) if follow else ()),
         *((f"--since={moment(since)}",) if since is not None else ()),
-        *((f"--until={moment(until)}",) if until is not None else ()),
+        *((f"--until={moment(until)}",) if until is not None and seconds(until, 0.0) is None else ()),
         f"_UID={writer}",
         *(f"MESSAGE_ID={message_id}" for message_id in MESSAGE_IDS.values()),
         *map(_match, filters),
     )
 
 
-def show(entries: Iterable[Entry], console: Console, writer: int, *, json: bool = False) -> int:
+class Period:
+    """When an event has to have happened to be shown, in seconds since the epoch."""
+
+    def __init__(self, since: float = -math.inf, until: float = math.inf) -> None:
+        self.since = since
+        self.until = until
+
+    @classmethod
+    def of(cls, since: str | None, until: str | None, now: float) -> Period:
+        """From what was typed; times that only journalctl understands are left to it."""
+        first, last = (seconds(text, now) if text is not None else None for text in (since, until))
+        return cls(-math.inf if first is None else first, math.inf if last is None else last)
+
+    def __contains__(self, at: float) -> bool:
+        return self.since <= at <= self.until
+
+
+def seconds(text: str, now: float) -> float | None:
+    """The moment in seconds since the epoch; None when only journalctl knows ('yesterday'). Raises `UserError`."""
+    from supervisor.cli.logs import moment
+
+    words = moment(text)
+    if words.startswith("@"):
+        return float(words[1:])
+    spans = _SPAN.findall(words) if words.startswith("-") else []
+    return now - sum(float(number) * _UNITS[unit] for number, unit in spans) if spans else None
+
+
+_SPAN = re.compile(r"([0-9.]+)(ms|[smhdw])")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_ALWAYS = Period()
+
+
+def show(
+    entries: Iterable[Entry], console: Console, writer: int, period: Period = _ALWAYS, *, json: bool = False
+) -> int:
     """Print *entries*, each at once; how many there were. *writer*: `uid`."""
     count = 0
     text: Callable[[Event], str] = _document if json else lambda event: _line(event, console)
     for raw in entries:
         fields = {key: value.decode("utf-8", "replace") for key, value in raw.items()}
-        if event := entry.event(fields, writer):
+        if (event := entry.event(fields, writer)) and event.at / 1e6 in period:
             count += 1
             console.line(text(event))
             console.stdout.flush()

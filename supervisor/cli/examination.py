@@ -12,16 +12,17 @@ from typing import Any
 from supervisor.cli import failure, units
 from supervisor.cli.console import printable
 from supervisor.cli.containers import health as health_of
-from supervisor.cli.containers import is_frozen, oom_kills, read_exit, read_text, signal_name
+from supervisor.cli.containers import is_frozen, oom_kills, read_exit, read_text, signal_words
 from supervisor.cli.symptoms import Culprit, Symptoms
 from supervisor.errors import HostError
 from supervisor.events import records
 from supervisor.graph.build import fold
 from supervisor.graph.model import Graph, Relation
+from supervisor.graph.model import State as NodeState
 from supervisor.health.record import State
 from supervisor.inventory import cards
 from supervisor.lifecycle.phase import Phase, phase
-from supervisor.names import health_timer, healthy_unit, name_of_service, scope_unit, service_unit
+from supervisor.names import health_timer, healthy_unit, name_of_scope, name_of_service, scope_unit, service_unit
 from supervisor.paths import Layout
 from supervisor.spec.card import Card
 from supervisor.stats.scopes import scope_directories
@@ -32,7 +33,7 @@ _UNIT = (
     *("ConditionResult", "ConditionTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp"),
 )
 _SERVICE = (
-    *("Result", "ExecMainCode", "ExecMainStatus", "NRestarts", "Restart", "MainPID"),
+    *("Type", "Result", "ExecMainCode", "ExecMainStatus", "NRestarts", "Restart"),
     *("ExecMainStartTimestamp", "ExecMainExitTimestamp"),
 )
 _LIMITS = ("MemoryMax", "MemoryHigh", "TasksMax", "CPUQuotaPerSecUSec")
@@ -60,7 +61,7 @@ class Ending:
         if self.code == "exited":
             how = f"exited with status {self.status}"
         elif self.code:
-            how = f"{'crashed with' if self.code == 'dumped' else 'killed by'} {signal_name(self.status)}"
+            how = f"killed by {signal_words(self.status)}{', core dumped' if self.code == 'dumped' else ''}"
         else:
             how = "never ran"
         extra = [self.result] if self.result not in ("", "success", "exit-code", "signal", "core-dump") else []
@@ -93,9 +94,10 @@ def examine(name: str, manager: Manager, layout: Layout) -> Examination:
     # First: it has journald write down what it was sent.
     culprits = _culprits(name, unit, manager)
     invocation = bytes(unit["InvocationID"]).hex()
-    logged = failure.last_lines(invocation) if invocation else ()
+    logged = failure.last_lines(invocation, name, service["ExecMainStartTimestamp"]) if invocation else ()
     exits = _exits(name)
     limits = _usage(name, scope, manager) if scope else {}
+    graph = units.of([name], manager, layout)
     probes = _probes(name, layout)
     seen = Symptoms(
         name=name,
@@ -111,18 +113,18 @@ def examine(name: str, manager: Manager, layout: Layout) -> Examination:
         memory_max=limits.get("memory_max_hits", 0),
         memory_high=limits.get("memory_high_hits", 0),
         throttled=limits.get("throttled_percent", 0) / 100,
-        **_life(name, unit, service, scope, layout, exits),
+        **life(name, unit, service, scope, layout, exits),
         **_words(name, service, logged, manager),
         **_health(name, manager, probes),
         culprits=culprits,
+        ailing=ailing(name, graph),
     )
-    graph = units.of([name], manager, layout)
     return Examination(
         card, unit, service, seen, graph, probes, exits[-_EXITS:], tuple(text for text, _ in logged), limits
     )
 
 
-def _life(
+def life(
     name: str,
     unit: dict[str, Any],
     service: dict[str, Any],
@@ -130,15 +132,14 @@ def _life(
     layout: Layout,
     exits: tuple[Ending, ...],
 ) -> dict[str, Any]:
-    """Phase, and how and how fast the last run ended."""
+    """Phase, and how and how fast the last run ended; *unit*, *service*: systemd's properties."""
     code = _CODES.get(service["ExecMainCode"], "")
     status, last = int(service["ExecMainStatus"]), read_exit(name, layout)
     if not code and exits:
         code, status = exits[-1].code, exits[-1].status
     ended = bool(code) and service["Result"] not in ("protocol", "resources")
     frozen = scope is not None and is_frozen(scope)
-    working = unit["ActiveState"] == "activating" and service["MainPID"] > 0
-    now = phase(unit["ActiveState"], unit["SubState"], frozen=frozen, oneshot=working, ended=ended)
+    now = phase(unit["ActiveState"], unit["SubState"], frozen=frozen, oneshot=service["Type"] == "oneshot", ended=ended)
     began, over = service["ExecMainStartTimestamp"], service["ExecMainExitTimestamp"]
     seconds = (over - began) / 1e6 if 0 < began <= over else None
     if now in (Phase.RUNNING, Phase.PAUSED) and unit["ActiveEnterTimestamp"]:
@@ -147,7 +148,7 @@ def _life(
         "phase": now,
         "code": code,
         "status": status,
-        "signal": signal_name(status) if code in ("killed", "dumped") else "",
+        "signal": signal_words(status) if code in ("killed", "dumped") else "",
         "seconds": seconds,
         "oom": oom_kills(scope) if scope else last.oom if last else exits[-1].oom if exits else 0,
     }
@@ -204,17 +205,23 @@ def _culprits(name: str, own: dict[str, Any], manager: Manager) -> tuple[Culprit
     return tuple(found)
 
 
+def ailing(name: str, graph: Graph) -> tuple[str, ...]:
+    """The containers that container *name* requires itself, and that are unhealthy. Pure."""
+    required = (e.target for e in graph.edges if e.source == service_unit(name) and e.is_strong)
+    return tuple(graph.nodes[unit].label for unit in required if graph.nodes[unit].state is NodeState.UNHEALTHY)
+
+
 def _exits(name: str) -> tuple[Ending, ...]:
     """How the last runs ended, oldest first: PID 1's records, and cleanup's, which also tell of ends without failure.
 
-    Each run once; only what root wrote counts, as anybody may send such fields.
+    Each run once; only what root wrote outside of a container counts, as anybody may send such fields.
     """
     from supervisor.cli.journal import read
 
     ours = (f"MESSAGE_ID={records.RUN_ENDED}", f"{records.CONTAINER}={name}", "_UID=0")
     theirs = ("_PID=1", f"MESSAGE_ID={_PROCESS_EXIT}", f"UNIT={service_unit(name)}", "COMMAND=ExecStart")
     fields = (
-        *("MESSAGE_ID", "INVOCATION_ID", "EXIT_CODE", "EXIT_STATUS"),
+        *("MESSAGE_ID", "INVOCATION_ID", "EXIT_CODE", "EXIT_STATUS", "_SYSTEMD_UNIT"),
         *(records.INVOCATION, records.EXIT_CODE, records.EXIT_STATUS, records.RESULT, records.OOM),
     )
     found: dict[str, Ending] = {}
@@ -222,6 +229,8 @@ def _exits(name: str) -> tuple[Ending, ...]:
         for entry in read(("-n", str(_EXITS_READ), *ours, "+", *theirs), fields):
             text = {key: value.decode(errors="replace") for key, value in entry.items()}
             at = int(text.get("__REALTIME_TIMESTAMP", "0")) / 1e6
+            if name_of_scope(text.get("_SYSTEMD_UNIT", "")):
+                continue
             if text.get("MESSAGE_ID") == records.RUN_ENDED:
                 run, code = text.get(records.INVOCATION, ""), text.get(records.EXIT_CODE, "")
                 number, result = text.get(records.EXIT_STATUS, "0"), text.get(records.RESULT, "")

@@ -6,13 +6,14 @@ Asks systemd and the journal only after the fact; decides no exit code. Not impo
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from supervisor.errors import CtrError, HostError, InternalError
-from supervisor.names import namespace_unit, service_unit
+from supervisor.names import name_of_scope, namespace_unit, scope_unit, service_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from supervisor.cli.journal import Entry
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _DENIED = (".AccessDenied", ".InteractiveAuthorizationRequired", ".AuthFailed", ".NotPrivileged")
 
 _LINES = 10
+#: Whose entry it is: journald's own word (systemd.journal-fields(7), "trusted").
+_UNIT = "_SYSTEMD_UNIT"
 #: How cleanup's record of a run begins, which says no more than systemd does.
 _RUN_ENDED = "run ended: "
 #: Of systemd's own lines about start jobs, the newest: all the units that one start needs, and then some.
@@ -80,7 +83,7 @@ def _denied(error: BaseException | None) -> bool:
 
 
 class Failure:
-    """Why a job failed: *reason* in a few words, and the last *lines* that this run logged."""
+    """Why a job failed: *reason* in a few words, and of the last *lines* that this run logged those it does not say."""
 
     __slots__ = ("lines", "reason")
 
@@ -97,13 +100,20 @@ def explain(manager: Manager, name: str, verb: str, result: str) -> Failure:
     if result != "failed":
         return Failure(_JOBS.get(result, result))
     invocation = bytes(manager.properties(unit, "Unit", "InvocationID")["InvocationID"]).hex()
-    state = manager.properties(unit, "Service", "Result", "ExecMainCode", "ExecMainStatus")
-    lines = last_lines(invocation) if invocation else ()
+    state = manager.properties(unit, "Service", "Result", "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestamp")
+    lines = last_lines(invocation, name, int(state["ExecMainStartTimestamp"])) if invocation else ()
     if _was_oom(name, invocation):
         state["Result"] = "oom-kill"
     if state["Result"] == "exit-code" and state["ExecMainStatus"] == _CREDENTIALS:
-        return Failure(_credentials(manager, unit), tuple(text for text, _ in lines))
-    return Failure(reason(verb, state, [text for text, ours in lines if ours]), tuple(text for text, _ in lines))
+        why = _credentials(manager, unit)
+    else:
+        why = reason(verb, state, [text for text, ours in lines if ours])
+    return Failure(why, unsaid(why, [text for text, _ in lines]))
+
+
+def unsaid(reason: str, lines: Sequence[str]) -> tuple[str, ...]:
+    """Those of *lines* that *reason* does not quote, each once. Pure."""
+    return tuple(line for line in dict.fromkeys(lines) if line not in reason)
 
 
 def _was_oom(name: str, invocation: str) -> bool:
@@ -123,9 +133,9 @@ def reason(verb: str, state: Mapping[str, Any], launcher: list[str]) -> str:
     if result in _RESULTS:
         return _RESULTS[result]
     if result in ("signal", "core-dump"):
-        from supervisor.cli.containers import signal_name
+        from supervisor.cli.containers import signal_words
 
-        return f"killed by {signal_name(status)}{' (core dumped)' if result == 'core-dump' else ''}"
+        return f"killed by {signal_words(status)}{', core dumped' if result == 'core-dump' else ''}"
     if result == "exit-code":
         if status in _LAUNCHER and launcher:
             return f"the launcher said: {launcher[-1]}"
@@ -229,32 +239,60 @@ def last_words(invocation: str) -> str:
     return last[0].removeprefix(_RUN_ENDED) if last else "it said nothing; see 'journalctl -xe'"
 
 
-def last_lines(invocation: str) -> tuple[tuple[str, bool], ...]:
-    """The last lines one run of a container logged, oldest first, each with whether it is the launcher's own."""
-    return tuple(line for line in map(_line, _logged(invocation)) if not (line[1] and line[0].startswith(_RUN_ENDED)))
+def last_lines(invocation: str, name: str = "", since: int = 0) -> tuple[tuple[str, bool], ...]:
+    """The last lines one run of a unit logged, oldest first, each with whether it is the launcher's own.
+
+    With passthrough the scope of container *name* logs itself. That has an invocation ID of its own, so that only the
+    time tells which run its lines are of: *since*, when the main process started, in microseconds since the epoch.
+    """
+    scope = scope_unit(name).encode()
+    entries = _logged(invocation, name if since else "")
+    mine = (e for e in entries if e.get(_UNIT) != scope or int(e.get("__REALTIME_TIMESTAMP", b"0")) >= since)
+    return tuple(line for line in map(_line, mine) if not (line[1] and line[0].startswith(_RUN_ENDED)))
 
 
-def _logged(invocation: str) -> list[Entry]:
-    """The last journal entries of one run; none without the right to read them."""
+def logged_by(invocation: str, name: str = "") -> tuple[str, ...]:
+    """journalctl's matches for what one run of a unit logged, and of container *name* its scope besides. Pure.
+
+    Anybody can send CONTAINER_ID= to journald: it counts only from our relay.
+    """
+    from supervisor.cli.logs import RELAY
+
+    own = f"_SYSTEMD_INVOCATION_ID={invocation}"
+    scope = ("+", f"{_UNIT}={scope_unit(name)}") if name else ()
+    return (own, "+", f"CONTAINER_ID={invocation}", f"{_UNIT}={RELAY}", *scope)
+
+
+def _logged(invocation: str, name: str = "") -> list[Entry]:
+    """The last journal entries of `logged_by`; none without the right to read them."""
     from supervisor.cli.journal import read
 
-    ours = f"_SYSTEMD_INVOCATION_ID={invocation}"
-    arguments = ("-n", str(_LINES), ours, "+", f"CONTAINER_ID={invocation}")
+    arguments = ("-n", str(_LINES), *logged_by(invocation, name))
     try:
         sync()
-        return list(read(arguments, ("MESSAGE", "CONTAINER_ID")))
+        return list(read(arguments, ("MESSAGE", "CONTAINER_ID", _UNIT)))
     except HostError:
         return []
+
+
+def is_own(entry: Entry) -> bool:
+    """Whether it is the launcher's (or systemd's) own line, rather than the container's. Pure."""
+    scope = name_of_scope(entry.get(_UNIT, b"").decode(errors="replace"))
+    return "CONTAINER_ID" not in entry and scope is None
 
 
 def _line(entry: Entry) -> tuple[str, bool]:
     from supervisor.cli.console import printable
 
-    return printable(entry.get("MESSAGE", b"").decode(errors="replace")), "CONTAINER_ID" not in entry
+    return printable(entry.get("MESSAGE", b"").decode(errors="replace")), is_own(entry)
 
 
-def sync() -> None:
-    """Have journald write down what it was sent; without it, a line printed just now is missing."""
+def sync(seconds: float = 10) -> None:
+    """Have journald write down what it was sent; without it, a line printed just now is missing.
+
+    Waits so long; where journald does not answer, what it has written down has to do.
+    """
     import subprocess
 
-    subprocess.run(("journalctl", "--sync"), check=False, capture_output=True, timeout=10)
+    with suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(("journalctl", "--sync"), check=False, capture_output=True, timeout=seconds)

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from supervisor.cli import units
 from supervisor.cli.console import Console
-from supervisor.cli.containers import suggestion
 from supervisor.cli.deps import node_document
 from supervisor.errors import HostError, NotFoundError, UserError
 from supervisor.graph.dot import dot
 from supervisor.graph.mermaid import mermaid
 from supervisor.graph.model import Edge, Graph, Kind
 from supervisor.names import check_name
+from supervisor.paths import Layout
 from supervisor.spec.card import Card
 from supervisor.systemd.manager import Manager
 
@@ -33,6 +33,8 @@ EXAMPLES = {
 }
 
 _SECONDS = 60.0
+#: More projects than these are counted in a message.
+_NAMED = 10
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     """Draw it."""
     known = units.deployed(console.layout)
     with Manager.open() as manager:
-        names = tuple(known) if args.project is None else project_members(args.project, manager, known)
+        names = tuple(known) if args.project is None else project_members(args.project, manager, known, console.layout)
         graph = without_frames(units.of(names, manager, console.layout))
     if args.format == "json":
         import json
@@ -66,14 +68,26 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def project_members(project: str, manager: Manager, known: Mapping[str, Card]) -> tuple[str, ...]:
+def project_members(project: str, manager: Manager, known: Mapping[str, Card], layout: Layout) -> tuple[str, ...]:
     """The containers of *project*. Raises `NotFoundError` when there are none."""
-    names = units.members(check_name(project, "project"), manager, known)
+    names = units.members(check_name(project, "project"), manager, known, layout)
     if not names:
-        projects = {card.project for card in known.values() if card.project}
-        advice = suggestion(project, projects) if projects else "no container has 'PartOf=ctr@PROJECT.target'"
-        raise NotFoundError(f"no project '{project}'; {advice.replace('ctrctl ps -a', 'ctrctl graph')}")
+        raise NotFoundError(f"no project '{project}'; {instead(project, known)}")
     return names
+
+
+def instead(word: str, known: Mapping[str, Card], *, containers: bool = False) -> str:
+    """What there is instead of *word*, which is no project, and with *containers* no container: the nearest, or all."""
+    from difflib import get_close_matches
+
+    projects = sorted({card.project for card in known.values() if card.project})
+    if near := get_close_matches(word, [*projects, *(known if containers else ())], n=2):
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    more = f" and {len(projects) - _NAMED} more" if len(projects) > _NAMED else ""
+    found = f"projects: {', '.join(projects[:_NAMED])}{more}"
+    if not projects:
+        found = "there are no projects: no container has 'PartOf=ctr@PROJECT.target'"
+    return f"{found}; 'ctrctl ps -a' lists the containers" if containers else found
 
 
 def without_frames(graph: Graph) -> Graph:

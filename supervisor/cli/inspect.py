@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from supervisor.cli.containers import check_deployed, is_frozen, oom_kills, read_exit, read_json
+from supervisor.cli.containers import check_deployed, is_frozen, is_oneshot, oom_kills, read_exit, read_json
 from supervisor.cli.ports import published
 from supervisor.cli.ps import rfc3339
 from supervisor.errors import UserError
@@ -105,6 +105,7 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
             unit,
             service,
             read_exit(name, layout),
+            oneshot=is_oneshot(name, layout) if spec is None else spec.get("oneshot", False),
             frozen=scope is not None and is_frozen(scope),
             oom=oom_kills(scope),
         ),
@@ -172,13 +173,19 @@ def networks(spec: Mapping[str, Any], deployed: Mapping[str, Any], layout: Layou
 
 
 def state(
-    unit: Mapping[str, Any], service: Mapping[str, Any], last: Exit | None, *, frozen: bool = False, oom: int = 0
+    unit: Mapping[str, Any],
+    service: Mapping[str, Any],
+    last: Exit | None,
+    *,
+    oneshot: bool = False,
+    frozen: bool = False,
+    oom: int = 0,
 ) -> dict[str, Any]:
     """The member "state" from systemd's properties; docker's State in our spelling. *oom*: kills in the run that goes
     on. Pure."""
     active, sub, main = unit["ActiveState"], unit["SubState"], int(service["MainPID"])
     is_over = last is not None and last.is_an_end
-    now = phase(active, sub, frozen=frozen, oneshot=active == "activating" and main > 0, ended=is_over)
+    now = phase(active, sub, frozen=frozen, oneshot=oneshot, ended=is_over)
     running = now in (Phase.RUNNING, Phase.PAUSED)
     ended = last.number if last else None
     kills = oom if running else last.oom if last else 0

@@ -56,7 +56,7 @@ def read(arguments: Sequence[str], fields: Sequence[str], until: Callable[[], bo
     """Entries that ``journalctl *arguments*`` selects, with *fields* and ``__REALTIME_TIMESTAMP`` (microseconds).
 
     With ``-f`` among the arguments it goes on until *until*, asked once a second of silence, says so.
-    Raises `HostError` with journalctl's words.
+    Raises `HostError` with journalctl's words, `advised`.
     """
     import subprocess
 
@@ -75,9 +75,16 @@ def read(arguments: Sequence[str], fields: Sequence[str], until: Callable[[], bo
                 return
             words = child.stderr.read().decode(errors="replace").strip()
             if child.wait():
-                raise HostError(f"journalctl: {words or f'exit status {child.returncode}'}")
+                raise HostError(f"journalctl: {advised(words) or f'exit status {child.returncode}'}")
         finally:
             child.terminate()
+
+
+def advised(words: str) -> str:
+    """What journalctl complained of, with who may read the journal where that is what it is about. Pure."""
+    if "permission" not in words.lower():
+        return words
+    return f"{words.removesuffix('.')}; only root and the group systemd-journal may read it"
 
 
 def _chunk(fd: int, until: Callable[[], bool] | None) -> bytes:

@@ -165,7 +165,7 @@ def _results(manager: Manager, verb: str, names: Sequence[str], results: dict[st
         console.error(f"{name}: {verb} failed: {failure.reason}")
         for line in failure.lines:
             console.note(f"  {line}")
-        if failure.lines:
+        if result == "failed":
             console.note(f"more: journalctl -u {service_unit(name)}")
     return code
 

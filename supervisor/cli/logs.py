@@ -39,7 +39,7 @@ _FIELDS = (
 
 #: The only unit whose entries may claim to be a container's: anybody can send CONTAINER_NAME= to journald, and
 #: podman does.
-_RELAY = "ctr-log.service"
+RELAY = "ctr-log.service"
 
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(h|m|s|ms|d|w))+")
 _UNIX = re.compile(r"[0-9]{9,}(\.[0-9]+)?")
@@ -65,10 +65,10 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     check_deployed([args.name], console.layout)
     selection = arguments(args.name, args.follow, args.tail, args.since, args.until)
 
-    def removed() -> bool:
-        return not is_deployed(args.name, console.layout)
+    def is_over() -> bool:
+        return not is_deployed(args.name, console.layout) or not console.has_reader()
 
-    entries = read(selection, _FIELDS, removed if args.follow else None)
+    entries = read(selection, _FIELDS, is_over if args.follow else None)
     count = 0
     for error, data in rendered(entries, timestamps=args.timestamps, json=args.json):
         count += 1
@@ -94,7 +94,7 @@ def arguments(name: str, follow: bool, tail: str, since: str | None, until: str 
 
 def matches(name: str) -> tuple[str, ...]:
     """journalctl's matches for the container's own lines: through the relay, or (passthrough) from its scope."""
-    return f"CONTAINER_NAME={name}", f"_SYSTEMD_UNIT={_RELAY}", "+", f"_SYSTEMD_UNIT={scope_unit(name)}"
+    return f"CONTAINER_NAME={name}", f"_SYSTEMD_UNIT={RELAY}", "+", f"_SYSTEMD_UNIT={scope_unit(name)}"
 
 
 def moment(text: str) -> str:

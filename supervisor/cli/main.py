@@ -126,10 +126,13 @@ def guarded(argv: Sequence[str], console: Console) -> int:
         return BROKEN_PIPE
     except Exception as error:
         try:
-            return _report(error, console)
+            return _report(_lost_output(console.stdout) or error, console)
         except BrokenPipeError:
             _discard_output()
             return BROKEN_PIPE
+        except OSError:  # stderr takes nothing either
+            _discard_output()
+            return FAILED
 
 
 def dispatch(argv: Sequence[str], console: Console) -> int:
@@ -219,9 +222,22 @@ def _stream(stream: TextIO | None) -> TextIO:
     return stream
 
 
-def _discard_output() -> None:
-    """The reader went away (``ctrctl ps | head -1``): leave nothing that the interpreter would flush and fail on."""
+def _lost_output(stdout: TextIO) -> OSError | None:
+    """Why what was printed cannot be written (``ctrctl ps > /dev/full``); None: it can. Raises `BrokenPipeError`."""
+    try:
+        stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output(1)
+        return OSError(error.errno, error.strerror, "standard output")
+    return None
+
+
+def _discard_output(*numbers: int) -> None:
+    """Nobody takes our output (``ctrctl ps | head -1``): leave nothing in the descriptors *numbers*, or both, that the
+    interpreter would flush and fail on."""
     null = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
+    for number in numbers or (1, 2):
         os.dup2(null, number)
     os.close(null)

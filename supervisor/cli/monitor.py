@@ -34,8 +34,9 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     """Show the screen until ``q``; 0, or 128 and the signal that ended it."""
-    if not args.interval >= _LEAST_SECONDS:
-        raise UserError(f"--interval {args.interval:g}: too short; use {_LEAST_SECONDS} seconds or more")
+    from supervisor.cli.stats import check_interval
+
+    check_interval(args.interval, _LEAST_SECONDS)
     if args.name:
         from supervisor.cli.containers import check_deployed
 

@@ -123,7 +123,7 @@ def press(screen: Screen, key: str) -> tuple[Screen, Action | None]:
     if screen.mode is Mode.LIST:
         return _list(screen, key)
     if screen.mode is Mode.CONFIRM:
-        stop = Action("stop", screen.selected) if key in ("y", "enter") and screen.row else None
+        stop = Action("stop", screen.selected) if key == "y" and screen.row else None
         return replace(screen, mode=Mode.LIST), stop
     if screen.mode is Mode.HELP:
         return replace(screen, mode=Mode.LIST), None
@@ -170,9 +170,17 @@ def _move(screen: Screen, step: int) -> Screen:
 
 
 def select(screen: Screen) -> Screen:
-    """*screen* with a container selected that is shown, if any is: the same, or the next by name."""
+    """*screen* with a container selected that is shown, if any is: the same, or the next by name.
+
+    A question, or logs that fill the screen, are of one container: when that is gone, the list comes back.
+    """
     names = [row.name for row in screen.shown]
-    if not names or screen.selected in names:
+    if screen.selected in names:
+        return screen
+    if screen.mode in (Mode.CONFIRM, Mode.LOGS):
+        gone = Line(screen.now, f"{screen.selected} is gone", Level.WARNING)
+        screen = replace(screen, mode=Mode.LIST, back=0, message=gone)
+    if not names:
         return screen
     return replace(screen, selected=next((name for name in names if name >= screen.selected), names[-1]))
 

@@ -11,8 +11,8 @@ from collections.abc import Container, Iterable, Mapping
 
 from supervisor.cli import units
 from supervisor.cli.console import Console
-from supervisor.cli.containers import check_deployed, is_deployed, suggestion
-from supervisor.cli.graph import project_members, write
+from supervisor.cli.containers import check_deployed, is_deployed
+from supervisor.cli.graph import instead, project_members, write
 from supervisor.errors import HostError, NotFoundError, UserError
 from supervisor.events import records
 from supervisor.graph.build import fold
@@ -37,7 +37,11 @@ EXAMPLES = {
 
 #: The units of containers that have times to tell.
 _SEEN = (service_unit("*"), scope_unit("*"), namespace_unit("*"), healthy_unit("*"))
-_BEGIN, _END = "InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic"
+_BEGIN, _END, _OVER = (
+    "InactiveExitTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",
+    "InactiveEnterTimestampMonotonic",
+)
 #: An image that was fetched so long before its container started was not fetched for that start (microseconds).
 _RECENT = 2_000_000
 #: systemd's catalog: "A start job for unit $UNIT has begun execution".
@@ -62,8 +66,8 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     found = with_images(found, known)
     drawn = timeline(found, now)
-    began = time.localtime(time.time() - (now - drawn.start) / 1e6)
-    write(svg(drawn, f"{title}: start-up", time.strftime("%Y-%m-%d %H:%M:%S", began)), args.output, console)
+    when = time.localtime(time.time() - (now - drawn.start) / 1e6)
+    write(svg(drawn, f"{title}: start-up", time.strftime("%Y-%m-%d %H:%M:%S", when)), args.output, console)
     return 0
 
 
@@ -79,11 +83,9 @@ def chosen(
             raise UserError("plot: no containers; 'ctrctl ps -a' lists them")
         return "containers", tuple(known)
     if len(words) == 1 and words[0] not in known and units.is_project(words[0], known):
-        return words[0], project_members(words[0], manager, known)
+        return words[0], project_members(words[0], manager, known, console.layout)
     if len(words) == 1 and not is_deployed(check_name(words[0]), console.layout):
-        projects = {card.project for card in known.values() if card.project}
-        advice = suggestion(words[0], {*known, *projects})
-        raise NotFoundError(f"no container or project '{words[0]}'; {advice}")
+        raise NotFoundError(f"no container or project '{words[0]}'; {instead(words[0], known, containers=True)}")
     check_deployed(words, console.layout)
     names = tuple(dict.fromkeys(words))
     return (names[0] if len(names) == 1 else f"{len(names)} containers"), names
@@ -94,18 +96,37 @@ def times(name: str, manager: Manager, loaded: Container[str]) -> Times:
     unit = service_unit(name)
     if unit not in loaded:
         return Times(name)
-    own = manager.properties(unit, "Unit", _BEGIN, _END, "InactiveEnterTimestampMonotonic", "ActiveState", "After")
+    own = manager.properties(unit, "Unit", _BEGIN, _END, _OVER, "ActiveState", "SubState", "After")
+    service = manager.properties(unit, "Service", "ExecStartPre", "ExecStart", "ExecMainExitTimestampMonotonic")
+    # Each with its path, arguments, whether failure is ignored, and the times of its start: by two clocks.
+    spawned = [int(command[4]) for key in ("ExecStartPre", "ExecStart") for command in service[key]]
+    is_waiting = "auto-restart" in own["SubState"]
+    starting = began(own[_BEGIN], spawned, is_waiting=is_waiting)
+    gate = _times(healthy_unit(name), manager, loaded)
     return Times(
         name,
-        network=_interval(namespace_unit(name), manager, loaded),
-        starting=own[_BEGIN],
-        launched=_interval(scope_unit(name), manager, loaded)[1],
+        network=_times(namespace_unit(name), manager, loaded)[:2],
+        starting=starting,
+        launched=_times(scope_unit(name), manager, loaded)[1],
         ready=own[_END],
-        gate=_interval(healthy_unit(name), manager, loaded),
-        ended=own["InactiveEnterTimestampMonotonic"],
-        failed=own["ActiveState"] == "failed",
+        gate=gate[:2],
+        gate_ended=gate[2],
+        ended=max(own[_OVER], service["ExecMainExitTimestampMonotonic"]) if is_waiting else own[_OVER],
+        failed=own["ActiveState"] == "failed" or (is_waiting and own[_END] < starting),
         after=tuple(_after(name, own["After"])),
     )
+
+
+def began(left_inactive: int, spawned: Iterable[int], *, is_waiting: bool) -> int:
+    """When the last start began. *left_inactive*: InactiveExitTimestampMonotonic; since systemd 254 that is also when
+    a unit begins to wait for its restart (*is_waiting*: it does now). *spawned*: when its commands were, 0: never.
+
+    Not ExecMainStartTimestampMonotonic: that becomes the time at which the launcher names the container's init.
+    """
+    starts = [at for at in spawned if at]
+    if is_waiting:
+        return max(starts, default=left_inactive)
+    return min((at for at in starts if at >= left_inactive), default=left_inactive)
 
 
 def with_images(found: list[Times], known: Mapping[str, Card]) -> list[Times]:
@@ -150,11 +171,12 @@ def fetched(first: int) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _interval(unit: str, manager: Manager, loaded: Container[str]) -> tuple[int, int]:
+def _times(unit: str, manager: Manager, loaded: Container[str]) -> tuple[int, int, int]:
+    """When *unit* began to start, was started, and had ended; 0: never."""
     if unit not in loaded:
-        return 0, 0
-    found = manager.properties(unit, "Unit", _BEGIN, _END)
-    return int(found[_BEGIN]), int(found[_END])
+        return 0, 0, 0
+    found = manager.properties(unit, "Unit", _BEGIN, _END, _OVER)
+    return int(found[_BEGIN]), int(found[_END]), int(found[_OVER])
 
 
 def _after(name: str, names: Iterable[str]) -> Iterable[tuple[str, bool]]:

@@ -166,8 +166,7 @@ class _Run:
         failure = explain(self._manager, self._name, "start", job)
         self._console.error(f"{self._name}: start failed: {failure.reason}")
         for line in failure.lines:
-            if line not in failure.reason:
-                self._console.note(f"  {line}")
+            self._console.note(f"  {line}")
         # Restart= is for a container that ran; one that cannot start would be tried for ever.
         self._manager.stop(service_unit(self._name))
         self._clean_up()

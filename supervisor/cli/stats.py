@@ -7,7 +7,6 @@ it ends: after one reading, on Ctrl-C, or when nobody reads its output any more.
 from __future__ import annotations
 
 import os
-import select
 from collections.abc import Iterator, Mapping, Sequence
 
 from supervisor.cli.console import printable
@@ -34,7 +33,7 @@ EXAMPLES = {
 
 _HEADERS = ("NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS", "PSI CPU / MEM / IO")
 _UNKNOWN = "-"
-_LEAST_SECONDS = 0.1
+_LEAST_SECONDS, _MOST_SECONDS = 0.1, 86400
 _GAP = "   "
 
 
@@ -57,8 +56,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     """Print one reading after the other; 0 at the end, also by Ctrl-C, which is how it is meant to end."""
     from supervisor.cli.containers import check_deployed
 
-    if not args.interval >= _LEAST_SECONDS:
-        raise UserError(f"--interval {args.interval:g}: too short; use {_LEAST_SECONDS} seconds or more")
+    check_interval(args.interval, _LEAST_SECONDS)
     check_deployed(args.names, console.layout)
     try:
         for samples in _samples(tuple(dict.fromkeys(args.names)), args, console):
@@ -68,6 +66,14 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def check_interval(seconds: float, least: float) -> None:
+    """Raise `UserError` unless *least* <= *seconds* <= a day; clocks of the kernel end somewhere behind that."""
+    if not seconds >= least:
+        raise UserError(f"--interval {seconds:g}: too short; use {least} seconds or more")
+    if seconds > _MOST_SECONDS:
+        raise UserError(f"--interval {seconds:g}: too long; use {_MOST_SECONDS} seconds (a day) or less")
+
+
 def _samples(names: Sequence[str], args: argparse.Namespace, console: Console) -> Iterator[tuple[Sample, ...]]:
     """A reading every interval, the first with rates from one that is not shown; one with ``--no-stream``."""
     from supervisor.stats.rates import Sampler
@@ -75,20 +81,12 @@ def _samples(names: Sequence[str], args: argparse.Namespace, console: Console) -
 
     sampler = Sampler()
     sampler.feed(containers(console.layout, names or None))
-    while _wait(console, args.interval):
+    while console.has_reader(args.interval):
         usages = containers(console.layout, names or None)
         rates = sampler.feed(usages)
         yield tuple((name, usages.get(name), rates.get(name)) for name in names or sorted(usages))
         if args.no_stream:
             return
-
-
-def _wait(console: Console, seconds: float) -> bool:
-    """Wait so long; False at once when nobody reads stdout any more."""
-    poll = select.poll()
-    # Without any event asked for, only POLLERR is told: the pipe has no reader left.
-    poll.register(console.stdout.fileno(), 0)
-    return not poll.poll(seconds * 1000)
 
 
 def _show(samples: Sequence[Sample], args: argparse.Namespace, console: Console) -> None:

@@ -56,7 +56,7 @@ class Symptoms:
     """How the last run ended: 'exited', 'killed', 'dumped'; empty: not yet, or never"""
     status: int = 0
     signal: str = ""
-    """The name of the signal that ended it."""
+    """The signal that ended it, as in 'signal 9 (SIGKILL)'."""
     oom: int = 0
     """How many of its processes the OOM killer ended, in the present or else the last run."""
     seconds: float | None = None
@@ -77,6 +77,8 @@ class Symptoms:
     probe: str = ""
     """What the last failed probe said."""
     culprits: tuple[Culprit, ...] = ()
+    ailing: tuple[str, ...] = ()
+    """The containers that it requires, and that run, but are unhealthy."""
     condition: bool = True
     """Whether the Condition… lines of its unit were met."""
     image: str = ""

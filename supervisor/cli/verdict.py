@@ -306,6 +306,13 @@ def _broken_needs(seen: Symptoms) -> Verdict | None:
     )
 
 
+def _ailing_needs(seen: Symptoms) -> Verdict | None:
+    if seen.phase is not Phase.RUNNING or not seen.ailing:
+        return None
+    are = f"{seen.ailing[0]}, which it requires, is" if len(seen.ailing) == 1 else f"{', '.join(seen.ailing)} are"
+    return Verdict(Level.WARNING, f"it runs, but {are} unhealthy", f"ctrctl diagnose {seen.ailing[0]}")
+
+
 def _running(seen: Symptoms) -> Verdict | None:
     if seen.phase is not Phase.RUNNING:
         return None
@@ -316,7 +323,7 @@ def _done(seen: Symptoms) -> Verdict | None:
     if seen.phase is not Phase.EXITED:
         return None
     if seen.code == "killed":
-        words = f"it was stopped ({seen.signal or f'signal {seen.status}'})"
+        words = f"it was stopped, by {seen.signal or f'signal {seen.status}'}"
     else:
         words = f"it has ended, and well (status {seen.status})"
     return Verdict(Level.IDLE, words, f"to run it again: ctrctl start {seen.name}")
@@ -367,6 +374,7 @@ RULES: tuple[Callable[[Symptoms], Verdict | None], ...] = (
     _probing,
     _limits,
     _broken_needs,
+    _ailing_needs,
     _running,
     _done,
     _stopped,

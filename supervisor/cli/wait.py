@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from supervisor.cli.containers import check_deployed, health, invocation_of, is_deployed, read_details, read_exit
+from supervisor.cli.containers import check_deployed, health, invocation_of, is_deployed, is_oneshot, read_exit
 from supervisor.errors import HostError, UserError
 from supervisor.lifecycle.phase import Phase, phase
 from supervisor.names import check_name, health_timer, healthy_unit, service_unit
@@ -151,7 +151,7 @@ class _Reached:
             if self._needs_health:
                 manager.watch(healthy_unit(name))
                 manager.watch(health_timer(name))
-        oneshots = {name for name in names if (found := read_details(name, console.layout)) and found.oneshot}
+        oneshots = {name for name in names if is_oneshot(name, console.layout)}
         pending = list(names)
         signal: Message | None = None
         while True:

@@ -122,8 +122,22 @@ def test_a_failed_start_says_why(container: Callable[..., str]) -> None:
     assert (done.returncode, done.stdout) == (125, "")
     first, *rest = done.stderr.splitlines()
     assert first.startswith("ctrctl: broken: start failed: the launcher said: ")
-    assert "/no/such/program" in first
+    assert "/no/such/program" in first and "/no/such/program" not in "".join(rest)
     assert rest[-1] == "more: journalctl -u ctr@broken.service"
+
+
+@pytest.mark.parametrize("driver", ["journald", "passthrough"])
+def test_nobody_else_has_its_last_words(container: Callable[..., str], driver: str) -> None:
+    """What any user of the host sends to journald in its name is not among its last words."""
+    name = container("quiet", extra=f"LogDriver={driver}\n")
+    ctrctl("start", name)
+    _wait_for_line(name)
+    invocation = systemctl("show", "-P", "InvocationID", service(name)).stdout.strip()
+    forged = f"MESSAGE=forged\nCONTAINER_ID={invocation}\nCONTAINER_NAME={name}\n"
+    run("setpriv", "--reuid", "65534", "--clear-groups", "logger", "--journald", stdin=forged)
+    run("journalctl", "--sync")
+    assert run("journalctl", "-o", "cat", f"CONTAINER_ID={invocation}", "_UID=65534").stdout == "forged\n"
+    assert json.loads(ctrctl("diagnose", "--format", "json", name).stdout)["log"] == ["up"]
 
 
 def test_a_failed_dependency_is_named(container: Callable[..., str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervisor.cli.console import Console, printable
 from supervisor.errors import UserError
@@ -59,11 +61,36 @@ def test_colours_do_not_disturb_columns() -> None:
         ("\x1b]0;t\x07", "\\x1b]0;t\\x07"),
         ("a\nb\tc", "a\\x0ab\\x09c"),
         ("\x9b1m", "\\x9b1m"),
+        ("gpj.\u202eexe\u2066", "gpj.\\u202eexe\\u2066"),
+        ("\U000e0041\udc9b", "\\U000e0041\\x9b"),
     ],
 )
 def test_control_characters_are_written_out(text: str, shown: str) -> None:
     """An image or a command cannot send escape sequences through our tables."""
     assert printable(text) == shown
+
+
+@given(st.text(st.characters(), max_size=60))
+def test_what_is_printed_is_printable(text: str) -> None:
+    """Whatever the words are; what is printable already stays as it is, so doing it twice is no harm."""
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+    assert not text.isprintable() or printable(text) == text
+
+
+def test_words_of_others_do_not_drive_the_terminal() -> None:
+    """An archive names its members, an index its images: errors, warnings and progress show that as it is. Our own
+    colour stays, and so do our line breaks."""
+    err = Terminal()
+    console = Console(io.StringIO(), io.StringIO(), err, {}, Layout("/nowhere"))
+    console.error("tar: \x1b]0;owned\x07: no")
+    console.warn("\x9b2J")
+    console.note("layer \u202e\r\nnext")
+    assert err.getvalue() == (
+        "\x1b[31mctrctl:\x1b[0m tar: \\x1b]0;owned\\x07: no\n"
+        "\x1b[33mctrctl: warning:\x1b[0m \\x9b2J\n"
+        "layer \\u202e\\x0d\nnext\n"
+    )
 
 
 def test_bytes_keep_their_order_with_text() -> None:

@@ -10,6 +10,7 @@ import pytest
 from supervisor.cli import containers
 from supervisor.cli.containers import Exit
 from supervisor.errors import NotFoundError, UserError
+from supervisor.lifecycle.phase import Phase
 from supervisor.paths import Layout
 from supervisor.stats.scopes import scope_directories
 
@@ -111,11 +112,37 @@ def test_the_description_tells_the_image_to_everyone() -> None:
     def unit(description: str) -> UnitStatus:
         return UnitStatus("ctr@web.service", description, "loaded", "active", "running", 0)
 
-    assert containers.described(unit("Container web (localhost/nginx:latest)")).image == "localhost/nginx:latest"
-    assert not containers.described(unit("Container web (x)")).readable
-    assert containers.described(unit("My web server (fast)")).image == ""
-    assert containers.described(unit("Container web ")).image == ""
-    assert containers.described(None).image == ""
+    nowhere = Layout("/nonexistent")
+    for words, image in (("Container web (localhost/nginx:1)", "localhost/nginx:1"), ("My web (fast)", ""), ("", "")):
+        found = containers.described("web", unit(words), nowhere)
+        assert (found.image, found.readable) == (image, False)
+    assert containers.described("web", None, nowhere).image == ""
+
+
+def test_the_card_tells_the_image_to_everyone(tmp_path: Path) -> None:
+    """Of a container that systemd has not loaded, or that describes itself in other words."""
+    drop_in = tmp_path / "etc/systemd/system/ctr@web.service.d"
+    drop_in.mkdir(parents=True)
+    (drop_in / "50-ctr.conf").write_text("[X-Container]\nImage=localhost/nginx:1\n")
+    assert containers.described("web", None, Layout(str(tmp_path))).image == "localhost/nginx:1"
+
+
+@pytest.mark.parametrize("details", [True, False])
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_working_oneshot_runs_for_everyone(tmp_path: Path, details: bool, readable: bool) -> None:
+    """Whether specs may be read or not, or are not wanted (monitor); another that starts, starts."""
+    from supervisor.systemd.manager import UnitStatus
+
+    found = {}
+    for name, oneshot in (("job", True), ("web", False)):
+        if readable:
+            _deploy(tmp_path, name, {"oneshot": oneshot})
+        drop_in = tmp_path / f"etc/systemd/system/ctr@{name}.service.d"
+        drop_in.mkdir(parents=True)
+        (drop_in / "50-ctr.conf").write_text("[X-Container]\n" + "Oneshot=yes\n" * oneshot)
+        unit = UnitStatus(f"ctr@{name}.service", "", "loaded", "activating", "start", 0)
+        found[name] = containers._listing(name, unit, None, Layout(str(tmp_path)), details).phase
+    assert found == {"job": Phase.RUNNING, "web": Phase.STARTING}
 
 
 def test_last_exit_is_read(tmp_path: Path) -> None:
@@ -163,6 +190,12 @@ def test_the_invocation_link_gives_start_and_id(tmp_path: Path) -> None:
     link.symlink_to("ab" * 16)
     assert containers.invocation_of("web", layout) == "ab" * 16
     assert containers.started_at("web", layout) == link.lstat().st_mtime
+
+
+def test_a_signal_has_a_number_and_a_name() -> None:
+    """As events tell it, and with the name that people know; a real-time signal has none."""
+    assert containers.signal_words(9) == "signal 9 (SIGKILL)"
+    assert containers.signal_words(40) == "signal 40"
 
 
 @pytest.mark.parametrize(("text", "number"), [("KILL", 9), ("SIGTERM", 15), ("hup", 1), ("9", 9), ("SIGRTMIN", 34)])

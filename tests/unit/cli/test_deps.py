@@ -9,12 +9,13 @@ import pytest
 
 from supervisor.cli.console import Console
 from supervisor.cli.deps import document, rows, show, without_far_projects
-from supervisor.cli.graph import laid_out, without_frames, write
+from supervisor.cli.graph import instead, laid_out, without_frames, write
 from supervisor.errors import UserError
 from supervisor.graph.model import Edge, Graph, Kind, Node, Relation, State
 from supervisor.graph.tree import backward, forward
 from supervisor.graph.waiting import Job
 from supervisor.paths import Layout
+from supervisor.spec.card import Card
 
 WEB, DB, SHOP = "ctr@web.service", "ctr@db.service", "ctr@shop.target"
 GRAPH = Graph(
@@ -94,3 +95,15 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert (tmp_path / "out.svg").read_text() == "x"
     with pytest.raises(UserError, match=r"nowhere/x: No such file or directory"):
         write("x", str(tmp_path / "nowhere" / "x"), console)
+
+
+def test_an_unknown_project_is_answered_with_the_known_ones() -> None:
+    """The nearest, or all, or that there are none."""
+    known = {name: Card(name, project=project) for name, project in (("web", "shop"), ("db", "shop"), ("ci", "lab"))}
+    assert instead("shopp", known) == "did you mean 'shop'?"
+    assert instead("nosuch", known) == "projects: lab, shop"
+    assert instead("nosuch", {"web": Card("web")}).startswith("there are no projects: ")
+    assert instead("nosuch", known, containers=True) == "projects: lab, shop; 'ctrctl ps -a' lists the containers"
+    assert instead("wbe", known, containers=True) == "did you mean 'web'?"
+    many = {f"n{n}": Card(f"n{n}", project=f"p{n:02}") for n in range(12)}
+    assert instead("nosuch", many).endswith("p08, p09 and 2 more")

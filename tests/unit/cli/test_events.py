@@ -8,7 +8,8 @@ import json
 import pytest
 
 from supervisor.cli.console import Console
-from supervisor.cli.events import arguments, show
+from supervisor.cli.events import Period, arguments, show
+from supervisor.cli.journal import advised
 from supervisor.errors import UserError
 from supervisor.events import entry
 from supervisor.events.event import Event, Job, Kind
@@ -46,6 +47,30 @@ def test_following_begins_now(follow: bool, tail: str, since: str | None, words:
     assert arguments(follow, tail, since, None, (), WRITER)[: len(words)] == words
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "inside", "outside"),
+    [
+        ("10m", None, 9500, 9000),
+        ("1h30m", "1h", 5000, 9000),
+        ("@9000", "9999999999", 9500, 8000),
+        (None, "1970-01-01T02:00:00Z", 7000, 7300),
+        ("yesterday", None, 0, None),
+    ],
+)
+def test_times_are_those_at_which_it_happened(
+    since: str | None, until: str | None, inside: int, outside: int | None
+) -> None:
+    """After a time in which nobody looked an event is told later than that; it is found when it happened."""
+    period = Period.of(since, until, 10_000.0)
+    assert inside in period and (outside is None or outside not in period)
+
+
+def test_what_was_told_later_is_asked_for() -> None:
+    """Only words that nobody else understands limit what journalctl gives."""
+    assert not any(word.startswith("--until") for word in arguments(False, "all", "1h", "10m", (), WRITER))
+    assert "--until=yesterday" in arguments(False, "all", None, "yesterday", (), WRITER)
+
+
 @pytest.mark.parametrize("text", ["x=y", "event=born", "name", ""])
 def test_a_filter_that_is_none(text: str) -> None:
     """It says what there is."""
@@ -71,3 +96,11 @@ def test_an_object_has_everything() -> None:
 def test_what_others_write_is_no_event() -> None:
     """The sender's user is journald's word."""
     assert shown(Event(Kind.READY, "web", AT), sender=0) == ""
+
+
+def test_whose_journal_it_is() -> None:
+    """journalctl's own words do not say who may; where it is about something else, that is all there is to say."""
+    assert advised("No journal files were opened due to insufficient permissions.").endswith(
+        "permissions; only root and the group systemd-journal may read it"
+    )
+    assert advised("Failed to parse timestamp: x") == "Failed to parse timestamp: x"

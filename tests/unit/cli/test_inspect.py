@@ -67,6 +67,15 @@ def test_a_finished_oneshot_has_exited_well() -> None:
     assert (found["status"], found["exit_code"]) == ("exited", 0)
 
 
+def test_what_is_starting_runs_only_if_it_is_to_end() -> None:
+    """Both have a main process by then: one that is to say when it is ready (Notify=), and a oneshot."""
+    unit = UNIT | {"ActiveState": "activating", "SubState": "start"}
+    assert [state(unit, SERVICE, None, oneshot=oneshot)["status"] for oneshot in (False, True)] == [
+        "starting",
+        "running",
+    ]
+
+
 def test_networks_are_what_the_container_was_given(tmp_path: Path) -> None:
     """Addresses and MAC of its record, aliases of its spec, gateways of the network's record."""
     subnets = (Subnet("10.90.0.0/24", "10.90.0.1"), Subnet("fd00::/64", "fd00::1"))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.cli.journal import ExportParser
+
+ROOT = Path(__file__).resolve().parents[3]
 
 _NAMES = st.sampled_from(["MESSAGE", "CTR_STREAM", "_PID", "__REALTIME_TIMESTAMP"])
 _ENTRIES = st.lists(st.dictionaries(_NAMES, st.binary(max_size=40), min_size=1), max_size=8)
@@ -41,3 +48,28 @@ def test_an_unfinished_entry_waits() -> None:
     assert parser.feed(b"MESSAGE=a\n") == []
     assert parser.feed(b"\nMESSAGE=b") == [{"MESSAGE": b"a"}]
     assert parser.feed(b"c\n\n") == [{"MESSAGE": b"bc"}]
+
+
+@pytest.mark.parametrize("words", [("logs", "-f", "web"), ("events", "-f")])
+def test_following_ends_when_nobody_reads(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """``ctrctl events -f | head -1`` does not stay behind until the next entry, which may never come."""
+    (tmp_path / "var/lib/ctr/containers/web").mkdir(parents=True)
+    (tmp_path / "journalctl").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (tmp_path / "journalctl").chmod(0o755)
+    code = f"""
+import os, pwd, sys
+sys.path.insert(0, {str(ROOT)!r})
+from supervisor.cli.console import Console
+from supervisor.cli.main import guarded
+from supervisor.paths import Layout
+anybody = pwd.getpwuid(0)
+pwd.getpwnam = lambda name: anybody  # this host need not have the supervisor's user
+sys.exit(guarded({words!r}, Console(sys.stdin, sys.stdout, sys.stderr, dict(), Layout({str(tmp_path)!r}))))
+"""
+    command = [sys.executable, "-IS", "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"PATH": str(tmp_path)}
+    ) as child:
+        assert child.stdout
+        child.stdout.close()
+        assert child.wait(20) == 0

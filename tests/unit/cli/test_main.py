@@ -138,6 +138,21 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (BROKEN_PIPE, b"")
 
 
+@pytest.mark.parametrize("words", [[], ["completion", "bash"]])
+def test_a_full_disk_is_an_error_in_one_line(words: list[str]) -> None:
+    """``ctrctl > /dev/full``, noticed at the end or on the way; nothing is left for the interpreter to fail on."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = _run(f"sys.exit(main({words!r}, os.environ))", stdout=full)
+    os.close(full)
+    assert (done.returncode, done.stderr) == (FAILED, b"ctrctl: standard output: No space left on device\n")
+
+
+def test_errors_that_cannot_be_told_are_still_errors() -> None:
+    """``ctrctl nonsense 2> /dev/full``."""
+    code = "os.dup2(os.open('/dev/full', os.O_WRONLY), 2); sys.exit(main(['nonsense'], os.environ))"
+    assert _run(code).returncode == FAILED
+
+
 def test_ctrl_c_is_130_without_a_traceback() -> None:
     """Interrupted in the middle of a verb: exit 130, nothing printed."""
     code = """

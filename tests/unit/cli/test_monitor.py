@@ -53,3 +53,4 @@ def test_an_unknown_container_is_refused() -> None:
     """Before the screen is taken; so is an interval that makes no sense."""
     assert "no container 'nobody'" in _monitor("nobody")[1]
     assert "too short; use 0.25 seconds or more" in _monitor("--interval", "0")[1]
+    assert "too long; use 86400 seconds (a day) or less" in _monitor("--interval", "inf")[1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.cli.containers import Details, Listing
@@ -86,13 +88,24 @@ def test_keys_that_act(key: str, verb: str) -> None:
 
 
 def test_stop_asks_first() -> None:
-    """Only yes is yes."""
+    """Only yes is yes, as the question says."""
     screen, actions = _type(_screen("a"), "t")
     assert (screen.mode, actions) == (Mode.CONFIRM, [])
     assert _type(screen, "y")[1] == [Action("stop", "a")]
-    for key in ("n", "t", "escape", "q"):
+    for key in ("n", "t", "escape", "q", "enter"):
         after, actions = _type(screen, key)
         assert (after.mode, actions) == (Mode.LIST, [])
+
+
+@pytest.mark.parametrize("key", ["t", "l"])
+def test_what_was_asked_about_may_go(key: str) -> None:
+    """Neither the question nor the logs pass on to another container: the list comes back, and says why."""
+    screen, _ = _type(_screen("a", "b"), "j", key)
+    after = select(replace(screen, rows=screen.rows[:1]))
+    assert (after.mode, after.selected, after.back) == (Mode.LIST, "a", 0)
+    assert after.message is not None and after.message.text == "b is gone"
+    assert _type(after, "y")[1] == []
+    assert select(replace(screen, rows=())).mode is Mode.LIST
 
 
 def test_a_filter_is_typed() -> None:
@@ -129,19 +142,33 @@ def test_ctrl_c_always_quits() -> None:
     assert _type(_screen("a"), "q")[1] == [Action("quit")]
 
 
-@given(st.lists(st.sampled_from([*KEYS, "interrupt", "redraw"])), st.lists(st.sampled_from("abc"), unique=True))
-def test_no_keys_break_the_screen(typed: list[str], names: list[str]) -> None:
-    """What is selected is shown, if anything is; a stop was always confirmed."""
+#: What is there when the list is read anew.
+_NAMES = st.lists(st.sampled_from("abc"), unique=True)
+
+
+#: Mostly what leads to a stop.
+_STEPS = st.sampled_from([*KEYS, "interrupt", "redraw"]) | st.just("t") | st.sampled_from(["y", "y", "enter"]) | _NAMES
+
+
+@settings(max_examples=300)
+@given(st.lists(_STEPS), _NAMES)
+def test_no_keys_break_the_screen(steps: list[str | list[str]], names: list[str]) -> None:
+    """Whatever is typed while containers come and go: what is selected is shown, if anything is, and only what was
+    asked about is stopped, by a yes."""
     screen = _screen(*names, logs=(Line(1.0, "x"),) * 3)
-    before = screen
-    for key in typed:
-        after, action = press(screen, key)
+    asked = ""
+    for step in steps:
+        if isinstance(step, list):
+            screen = select(replace(screen, rows=_screen(*sorted(step)).rows))
+            continue
+        after, action = press(screen, step)
         if action and action.verb == "stop":
-            assert (screen.mode, key in ("y", "enter")) == (Mode.CONFIRM, True)
+            assert (screen.mode, step, action.name) == (Mode.CONFIRM, "y", asked)
+        assert after.rows == screen.rows
         assert after.row is not None or not after.shown
         assert 0 <= after.back < 3
+        asked = after.selected if (screen.mode, after.mode) == (Mode.LIST, Mode.CONFIRM) else asked
         screen = after
-    assert screen.rows == before.rows
 
 
 @given(st.text(max_size=200))

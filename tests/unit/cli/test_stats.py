@@ -114,10 +114,11 @@ def test_it_ends_when_nobody_reads(tmp_path: Path) -> None:
 
 
 def test_an_interval_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
-    """Before anything is read; 'nan' among them."""
-    for word in ("0", "-1", "nan"):
+    """Before anything is read; what is no number, and what no clock can count, among them."""
+    short, long = b"too short; use 0.1 seconds or more", b"too long; use 86400 seconds (a day) or less"
+    for word, words in (("0", short), ("-1", short), ("nan", short), ("86401", long), ("1e10", long), ("inf", long)):
         with _stats(tmp_path, "--interval", word, stderr=subprocess.PIPE) as child:
-            assert b"too short; use 0.1 seconds or more" in child.communicate(timeout=20)[1]
+            assert words in child.communicate(timeout=20)[1]
             assert child.returncode == 125
 
 

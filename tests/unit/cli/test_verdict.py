@@ -15,6 +15,7 @@ from supervisor.lifecycle.phase import Phase
 
 FAILED = Symptoms("web", Phase.EXITED, result="exit-code", code="exited", status=78, seconds=0.2, output="no such host")
 RUNNING = Symptoms("web", Phase.RUNNING)
+KILL = "signal 9 (SIGKILL)"
 WAITING = (
     (0, Job(7, "ctr@web.service", "start", "waiting")),
     (1, Job(8, "ctr-healthy@db.service", "start", "running")),
@@ -68,8 +69,8 @@ CASES: list[tuple[Symptoms, Level, str, str]] = [
     (FAILED, Level.FAILED, "exited at once with status 78; it last said: no such host", "ctrctl logs"),
     (replace(FAILED, seconds=900.0, output=""), Level.FAILED, "it exited with status 78", "ctrctl logs"),
     (replace(FAILED, phase=Phase.RESTARTING), Level.FAILED, "systemd starts it again", "ctrctl logs"),
-    (replace(FAILED, code="killed", signal="SIGKILL", result="signal"), Level.FAILED, "killed by SIGKILL", "logs"),
-    (replace(FAILED, code="dumped", signal="SIGSEGV"), Level.FAILED, "crashed with SIGSEGV", "logs"),
+    (replace(FAILED, code="killed", signal=KILL, result="signal"), Level.FAILED, f"killed by {KILL}", "logs"),
+    (replace(FAILED, code="dumped", signal="signal 11 (SIGSEGV)"), Level.FAILED, "crashed with signal 11", "logs"),
     (replace(FAILED, status=143), Level.IDLE, "status 143", "SuccessExitStatus=143"),
     (Symptoms("web", Phase.FAILED, result="resources"), Level.FAILED, "result 'resources'", "journalctl"),
     (Symptoms("web", Phase.STARTING), Level.BUSY, "being started", "wait"),
@@ -81,10 +82,11 @@ CASES: list[tuple[Symptoms, Level, str, str]] = [
     (replace(RUNNING, memory_max=2), Level.WARNING, "MemoryMax=", "raise"),
     (replace(RUNNING, throttled=0.5), Level.WARNING, "50%", "CPUQuota="),
     (replace(RUNNING, culprits=(DB,)), Level.WARNING, "it runs, but db", "ctrctl diagnose db"),
+    (replace(RUNNING, ailing=("db",)), Level.WARNING, "db, which it requires, is unhealthy", "diagnose db"),
     (RUNNING, Level.OK, "all is well: it runs", ""),
     (replace(RUNNING, health="healthy"), Level.OK, "and is healthy", ""),
     (Symptoms("web", Phase.EXITED, code="exited"), Level.IDLE, "ended, and well (status 0)", "ctrctl start web"),
-    (Symptoms("web", Phase.EXITED, code="killed", signal="SIGTERM"), Level.IDLE, "stopped (SIGTERM)", "start"),
+    (Symptoms("web", Phase.EXITED, code="killed", signal=KILL), Level.IDLE, f"stopped, by {KILL}", "start"),
     (Symptoms("web"), Level.IDLE, "no failure of it is known", "ctrctl start web"),
 ]
 
@@ -123,6 +125,7 @@ def test_every_rule_is_tried() -> None:
         jobs=st.sampled_from(((), STOP, WAITING, WAITING[:1], WAITING[1:])),
         health=st.sampled_from(("", "starting", "healthy", "unhealthy")),
         culprits=st.sampled_from(((), (DB,), (PORT,), (PORT, DB))),
+        ailing=st.sampled_from(((), ("db",))),
         condition=st.booleans(),
         image_missing=st.booleans(),
         throttled=st.floats(0, 1),

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import tarfile
+import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
-from supervisor.errors import NotFoundError, UserError
-from supervisor.images import reference
+from supervisor.errors import HostError, NotFoundError, UserError
+from supervisor.images import confined, reference
 from supervisor.images.channel import Order, What
-from supervisor.images.compression import Reader, is_plain
+from supervisor.images.compression import STEP, Reader, is_plain
 from supervisor.images.document import Document, parse_json
 from supervisor.images.layers import Budget
-from supervisor.images.manifest import MAX_DOCUMENT, Descriptor, Index, IndexEntry, parse_manifest
+from supervisor.images.manifest import Descriptor, Index, IndexEntry, parse_manifest
 from supervisor.images.origin import Offer
 from supervisor.images.reference import Source, Transport
-from supervisor.images.workers import Workers
+from supervisor.images.workers import Workers, joined
 
 _MAX_LINKS = 8
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
@@ -50,38 +50,42 @@ class Files(Protocol):
     """Named members of a directory or an archive."""
 
     def open(self, name: str) -> Member:
-        """Raises FileNotFoundError."""
+        """Raises FileNotFoundError, other OSError, `UserError`."""
 
     def __contains__(self, name: str) -> bool: ...
 
 
 class DirectoryFiles:
-    """Members are the plain files of a directory."""
+    """Members are the regular files of a directory, links between them included.
+
+    Whoever filled it may own a worker by now, and would be handed what else we may read: nothing outside is opened.
+    Raises OSError.
+    """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._directory = confined.open_directory(path)
+        weakref.finalize(self, os.close, self._directory)
 
     def open(self, name: str) -> Member:
-        # Not blocking: a fifo would hold us for ever.
-        descriptor = os.open(f"{self._path}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            raise FileNotFoundError(name)
-        return Member(descriptor, 0, status.st_size)
+        # openat2(2) takes no absolute link for one that stays inside; it has the last word on what these are now.
+        here = os.readlink(f"/proc/self/fd/{self._directory}")
+        place = os.path.relpath(os.path.realpath(f"{here}/{name}"), here)
+        descriptor = confined.open_beneath(self._directory, place)
+        return Member(descriptor, 0, os.fstat(descriptor).st_size)
 
     def __contains__(self, name: str) -> bool:
-        return os.path.isfile(f"{self._path}/{name}")
+        return os.path.isfile(f"/proc/self/fd/{self._directory}/{name}")
 
 
 class ArchiveFiles:
     """Members are those of a plain tar; each reader has its own position. Links inside the archive are followed."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._descriptor = confined.open_named(path)
+        weakref.finalize(self, os.close, self._descriptor)
         self._members: dict[str, tarfile.TarInfo] = {}
         try:
-            with tarfile.open(path, "r:") as archive:
+            with open(self._descriptor, "rb", closefd=False) as file, tarfile.open(fileobj=file, mode="r:") as archive:
                 for member in archive:
                     self._members[_clean(member.name)] = member
         except tarfile.TarError as error:
@@ -96,7 +100,7 @@ class ArchiveFiles:
             member = self._members.get(_clean(os.path.normpath(os.path.join(base, member.linkname))))
         if member is None or not member.isreg() or member.sparse is not None:
             raise FileNotFoundError(name)
-        return Member(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), member.offset_data, member.size)
+        return Member(confined.reopen(self._descriptor), member.offset_data, member.size)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -159,7 +163,7 @@ def detect(path: str, scratch: str, budget: Budget, workers: Workers) -> Source:
             return Source(Transport.DIR, path)
         raise UserError(f"{path}: is a directory without index.json; an OCI layout was expected")
     plain = _plain_archive(path, scratch, budget, workers)
-    files = ArchiveFiles(plain)
+    files = _archive_files(plain)
     # docker writes both since version 25; its own list also has the names people gave.
     if "manifest.json" in files:
         return Source(Transport.DOCKER_ARCHIVE, plain)
@@ -179,43 +183,59 @@ def opened(files: Files, name: str, what: str) -> Iterator[Member]:
         raise UserError(f"{what}: has no {name}; it is damaged or not of this kind") from error
     except OSError as error:
         raise UserError(f"{what}: {name}: {error.strerror}") from error
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from error
     with contextlib.closing(member):
         yield member
 
 
 def read_document(reader: Reader, what: str) -> bytes:
-    """All of *reader*. Raises `UserError` beyond `MAX_DOCUMENT`."""
-    data = b""
-    while more := reader.read(MAX_DOCUMENT):
-        data += more
-        if len(data) > MAX_DOCUMENT:
-            raise UserError(f"{what}: is longer than {MAX_DOCUMENT} bytes; the image is refused")
-    return data
+    """All of *reader*. Raises as `joined`."""
+    return joined(iter(lambda: reader.read(STEP), b""), what)
 
 
 def _files(source: Source, scratch: str, budget: Budget, workers: Workers) -> Files:
     if source.transport in (Transport.OCI, Transport.DIR):
-        return DirectoryFiles(source.path)
-    return ArchiveFiles(_plain_archive(source.path, scratch, budget, workers))
+        with _named(source.path):
+            return DirectoryFiles(source.path)
+    return _archive_files(_plain_archive(source.path, scratch, budget, workers))
+
+
+def _archive_files(path: str) -> ArchiveFiles:
+    with _named(path):
+        return ArchiveFiles(path)
 
 
 def _plain_archive(path: str, scratch: str, budget: Budget, workers: Workers) -> str:
     """*path*, or when it is compressed a plain copy in *scratch*."""
+    with _named(path), open(confined.open_named(path), "rb", buffering=0) as file:
+        if is_plain(file.read(8)):
+            return path
+        file.seek(0)
+        # It keeps its name, which images without one get theirs from; what else lies in *scratch* may be called so.
+        copy = f"{scratch}/archive/{os.path.basename(path)}"
+        os.mkdir(os.path.dirname(copy))
+        with open(copy, "xb") as target, workers.ask(Order(What.EXPAND), file.fileno()) as parts:
+            for data in parts:
+                budget.spend(len(data))
+                target.write(data)
+        return copy
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Turns what is wrong with *path* into words, and puts it in front of those that do not name it."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            if is_plain(file.read(8)):
-                return path
-            file.seek(0)
-            copy = f"{scratch}/{os.path.basename(path)}"
-            with open(copy, "xb") as target, workers.ask(Order(What.EXPAND), file.fileno()) as parts:
-                for data in parts:
-                    budget.spend(len(data))
-                    target.write(data)
-            return copy
+        yield
     except FileNotFoundError as error:
         raise NotFoundError(f"{path}: does not exist") from error
-    except (PermissionError, IsADirectoryError) as error:
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise UserError(f"{path}: {error.strerror}") from error
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(path) else f"{path}: {text}") from error
+    except HostError as error:
+        raise HostError(f"{path}: {error}") from error
 
 
 def _read(files: Files, name: str, source: Source) -> bytes:

@@ -84,7 +84,8 @@ class Channel:
     def _parts(self) -> Iterator[bytes]:
         while True:
             kind, size = _HEADER.unpack(self._exactly(_HEADER.size))
-            if size > STEP or kind not in (_DATA, _END, _ERROR):
+            # Data without bytes would count against no limit of those who asked.
+            if size > STEP or kind not in (_DATA, _END, _ERROR) or (kind == _DATA and not size):
                 raise HostError("the image worker does not keep to the protocol")
             data = self._exactly(size)
             if kind == _DATA:

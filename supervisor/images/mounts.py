@@ -11,19 +11,17 @@ import contextlib
 import ctypes
 import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from supervisor.errors import HostError
+from supervisor.errors import HostError, UserError
+from supervisor.images import confined
 from supervisor.spec.image import Layer
 
 _CLONE_NEWNS = 0x00020000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _MS_REC, _MS_SLAVE = 16384, 1 << 19
 _MNT_DETACH = 2
-_SYS_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 
 #: Longest /etc/passwd or /etc/group that is read.
 _MAX_ACCOUNTS = 1 << 20
@@ -88,29 +86,17 @@ def read_text(root: str, path: str) -> str:
     """Text of *path* inside *root*, links followed inside *root* only; '' when it is missing, no plain file or too
     big.
     """
-    descriptor = _open_in_root(root, path)
-    if descriptor < 0:
-        return ""
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_ACCOUNTS:
-            return ""
-        return file.read(_MAX_ACCOUNTS).decode("utf-8", "replace")
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-def _open_in_root(root: str, path: str) -> int:
-    """openat2(2) with RESOLVE_IN_ROOT; -1 when the path leads nowhere."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    how = _OpenHow(os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
-    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = confined.open_directory(root)
     try:
-        return int(libc.syscall(_SYS_OPENAT2, directory, path.encode(), ctypes.byref(how), ctypes.sizeof(how)))
+        descriptor = confined.open_in_root(directory, path)
+    except (OSError, UserError):
+        return ""
     finally:
         os.close(directory)
+    with open(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_size > _MAX_ACCOUNTS:
+            return ""
+        return file.read(_MAX_ACCOUNTS).decode("utf-8", "replace")
 
 
 def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
 from supervisor.errors import RetryError, UserError
-from supervisor.images import credentials, mounts, workers
+from supervisor.images import confined, credentials, mounts, workers
 from supervisor.images.archives import detect, open_archive
 from supervisor.images.channel import Order, What
 from supervisor.images.importing import config_of
@@ -94,7 +94,7 @@ def import_root(
     """
     with _session(layout, options, environ, report) as session:
         try:
-            source = open(path, "rb", buffering=0)  # noqa: SIM115 -- closed below
+            source = open(confined.open_named(path), "rb", buffering=0)  # noqa: SIM115 -- closed below
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
         with source, session.workers.ask(Order(What.EXPAND), source.fileno()) as content:

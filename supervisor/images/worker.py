@@ -7,6 +7,7 @@ time.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,6 @@ def _images(request: Request, layout: Layout, environ: Mapping[str, str], report
 
 def _explain(error: OSError, request: Request, layout: Layout) -> HostError:
     where = os.fsdecode(error.filename) if error.filename else layout.images
-    return HostError(
-        f"{request.source}: {where}: {error.strerror or error}; see that the image store's disk has free space"
-    )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "; see that the image store's disk has free space" if full else ""
+    return HostError(f"{request.source}: {where}: {error.strerror or error}{hint}")

@@ -125,9 +125,9 @@ class Registry:
 
 def joined(parts: Iterable[bytes], what: str) -> bytes:
     """All *parts* of a document. Raises `UserError` beyond `MAX_DOCUMENT`."""
-    data = b""
+    data = bytearray()  # a worker may send one byte at a time
     for part in parts:
         data += part
         if len(data) > MAX_DOCUMENT:
             raise UserError(f"{what}: is longer than {MAX_DOCUMENT} bytes; the image is refused")
-    return data
+    return bytes(data)

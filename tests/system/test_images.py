@@ -595,6 +595,42 @@ def test_what_a_worker_makes_up_is_not_stored(registry: Registry, tmp_path: Path
     pull(reference, kind=kind)
 
 
+STAY = """
+import os, time
+if os.fork():
+    os.wait()
+time.sleep(3600)
+"""
+
+
+def test_a_worker_that_stays_is_ended_with_its_pull_alone(tmp_path: Path) -> None:
+    """One that was taken over, and does not care that the connection is gone: when the writer is killed, and when the
+    pull is interrupted. Workers of others go on."""
+    source = layout(tmp_path / "oci", layer(file("a", os.urandom(50))), name="localhost/stays:1")
+    endings = (
+        lambda pull: systemctl("kill", "--kill-who=main", "--signal=KILL", "ctr-store@*.service"),
+        lambda pull: pull.send_signal(signal.SIGINT),
+    )
+    with taken_over(STAY), socket.socket(socket.AF_UNIX) as other:
+        try:
+            other.connect(str(RUNTIME / "image.sock"))
+            wait_until(lambda: len(running_workers()) == 1, what="the worker of somebody else")
+            innocent = running_workers()
+            for end in endings:
+                with subprocess.Popen(("ctrctl", "pull", f"oci:{source}"), stderr=subprocess.DEVNULL) as process:
+                    wait_until(lambda: running_workers() > innocent, what="the worker of the pull")
+                    end(process)
+                wait_until(lambda: running_workers() == innocent, what="the end of the pull's worker")
+        finally:
+            systemctl("stop", "ctr-image@*.service")
+    fetch("pull", f"oci:{source}")  # sweeps what the others left
+
+
+def running_workers() -> set[str]:
+    listed = systemctl("list-units", "--state=active", "--plain", "--no-legend", "ctr-image@*").stdout
+    return {line.split()[0] for line in listed.splitlines()}
+
+
 SPY = """#!/bin/sh
 echo "$(id -u) $(grep -c 'CapEff.*0000000000000000' /proc/self/status) $(ls /var/lib/ctr/images 2>&1)" >&2
 exit 1

@@ -95,7 +95,18 @@ def test_an_error_is_raised_on_the_other_side(kind: type[CtrError]) -> None:
         thread.join()
 
 
-@pytest.mark.parametrize("sent", [b"", b"D", b"D\0\0\0\x09cut", b"D\xff\xff\xff\xff", b"?\0\0\0\0", b"X\0\0\0\x02{}"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"D",
+        b"D\0\0\0\x09cut",
+        b"D\xff\xff\xff\xff",
+        b"?\0\0\0\0",
+        b"D\0\0\0\0" * 9 + b"E\0\0\0\0",
+        b"X\0\0\0\x02{}",
+    ],
+)
 def test_a_worker_that_breaks_off_or_lies_is_an_error(sent: bytes) -> None:
     """Never the end of the data, and never more memory than a step takes."""
     ours, theirs = socket.socketpair()

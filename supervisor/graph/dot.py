@@ -33,6 +33,23 @@ _LABELS = 10
 
 _GREEN, _VIOLET, _DARK, _GREY, _PALE = "#2b9a57", "#8f5fd0", "#4a5565", "#8d98a7", "#b3bcc8"
 
+_LOOKS = {
+    Relation.NETWORK: {"color": _VIOLET, "fontcolor": _VIOLET, "label": '"network"', "penwidth": "1.8"},
+    Relation.HEALTHY: {"color": _GREEN, "fontcolor": _GREEN, "label": '"healthy"'},
+    Relation.REQUIRES: {"color": _DARK},
+    Relation.WANTS: {"color": _GREY, "style": "dashed"},
+    Relation.PART_OF: {"color": _GREY, "style": "dashed", "arrowhead": "odiamond"},
+    Relation.AFTER: {"color": _PALE, "style": "dotted", "arrowhead": "open"},
+}
+_MEANINGS = {
+    Relation.REQUIRES: f'<FONT COLOR="{_DARK}">&#8594;</FONT>&#160;&#160;requires',
+    Relation.WANTS: "&#8674; wants (dashed)",
+    Relation.HEALTHY: f'<FONT COLOR="{_GREEN}">&#8594;</FONT>&#160;&#160;starts when it is healthy',
+    Relation.NETWORK: f'<FONT COLOR="{_VIOLET}">&#8594;</FONT>&#160;&#160;shares its network',
+    Relation.PART_OF: "&#9671; stops and restarts with it",
+    Relation.AFTER: "&#8943; order only (dotted)",
+}
+
 
 def dot(graph: Graph, title: str) -> str:
     """The graph as a whole document."""
@@ -108,24 +125,21 @@ def _edges(graph: Graph, names: dict[str, str]) -> Iterator[str]:
         yield f'  {names[edge.source]} -> {names[edge.target]} [{look}, tooltip="{xml(edge.words)}"];'
 
 
+def _meaning(edge: Edge) -> Relation:
+    """What is drawn of all that *edge* means."""
+    if found := edge.relations & {Relation.NETWORK, Relation.HEALTHY}:
+        return Relation.NETWORK if Relation.NETWORK in found else Relation.HEALTHY
+    if edge.is_need:
+        return Relation.REQUIRES if edge.is_strong else Relation.WANTS
+    return Relation.PART_OF if Relation.PART_OF in edge.relations else Relation.AFTER
+
+
 def _look(edge: Edge, target: Node) -> dict[str, str]:
-    """Colour, line and arrow by what the edge means."""
-    broken = edge.is_strong and target.state in (State.FAILED, State.MISSING)
-    if Relation.NETWORK in edge.relations:
-        look = {"color": _VIOLET, "fontcolor": _VIOLET, "label": '"network"', "penwidth": "1.8"}
-    elif Relation.HEALTHY in edge.relations:
-        look = {"color": _GREEN, "fontcolor": _GREEN, "label": '"healthy"'}
-        if not edge.is_strong:
-            look["style"] = "dashed"
-    elif edge.is_strong:
-        look = {"color": _DARK}
-    elif edge.is_need:
-        look = {"color": _GREY, "style": "dashed"}
-    elif Relation.PART_OF in edge.relations:
-        look = {"color": _GREY, "style": "dashed", "arrowhead": "odiamond"}
-    else:
-        look = {"color": _PALE, "style": "dotted", "arrowhead": "open"}
-    if broken:
+    """Colour, line and arrow."""
+    look = dict(_LOOKS[_meaning(edge)])
+    if Relation.HEALTHY in edge.relations and not edge.is_strong:
+        look["style"] = "dashed"
+    if edge.is_strong and target.state in (State.FAILED, State.MISSING):
         look |= {"color": ALARM, "penwidth": "1.9"}
     return {key: f'"{value}"' if value.startswith("#") else value for key, value in look.items()}
 
@@ -138,16 +152,10 @@ def _legend(graph: Graph, title: str) -> str:
         for state in State
         if state in present
     ]
-    kinds = [edge for edge in graph.edges if edge.words]
-    lines = []
-    if any(edge.is_strong and Relation.HEALTHY not in edge.relations for edge in kinds):
-        lines.append(f'<FONT COLOR="{_DARK}">&#8594;</FONT>&#160;&#160;requires')
-    if any(edge.is_need and not edge.is_strong for edge in kinds):
-        lines.append("&#8674; wants (dashed)")
-    if any(Relation.HEALTHY in edge.relations for edge in kinds):
-        lines.append(f'<FONT COLOR="{_GREEN}">&#8594;</FONT>&#160;&#160;starts when it is healthy')
-    if any(edge.relations == {Relation.AFTER} for edge in kinds):
-        lines.append("&#8943; order only (dotted)")
+    drawn = {_meaning(edge) for edge in graph.edges}
+    if any(edge.is_need and not edge.is_strong for edge in graph.edges):
+        drawn.add(Relation.WANTS)
+    lines = [words for meaning, words in _MEANINGS.items() if meaning in drawn]
     gap = "&#160;&#160;&#160;&#160;"
     parts = [f'<FONT POINT-SIZE="15"><B>{xml(title)}</B></FONT>']
     parts += [f'<FONT POINT-SIZE="10" COLOR="{MUTED}">{gap.join(words)}</FONT>' for words in (states, lines) if words]

@@ -42,7 +42,7 @@ def _shape(node: Node) -> str:
 
 def _edges(graph: Graph, names: dict[str, str]) -> Iterator[str]:
     for edge in graph.edges:
-        yield f"  {names[edge.source]} {_arrow(edge)}|{quoted(edge.words).replace(',', '#44;')}| {names[edge.target]}"
+        yield f"  {names[edge.source]} {_arrow(edge)}|{quoted(edge.words)}| {names[edge.target]}"
 
 
 def _arrow(edge: Edge) -> str:

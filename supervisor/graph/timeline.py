@@ -44,29 +44,32 @@ class Times:
     network: tuple[int, int] = (0, 0)
     """InactiveExitTimestampMonotonic and ActiveEnterTimestampMonotonic of ctr-netns@"""
     starting: int = 0
-    """InactiveExitTimestampMonotonic of ctr@"""
+    """When systemd began to start it, not to wait for its restart (RestartSec=)."""
     launched: int = 0
     """ActiveEnterTimestampMonotonic of the scope"""
     ready: int = 0
     """ActiveEnterTimestampMonotonic of ctr@"""
     gate: tuple[int, int] = (0, 0)
     """As *network*, of ctr-healthy@"""
+    gate_ended: int = 0
+    """InactiveEnterTimestampMonotonic of ctr-healthy@"""
     ended: int = 0
     """InactiveEnterTimestampMonotonic of ctr@"""
     failed: bool = False
-    """Its unit is failed."""
+    """Its unit is failed, or waits for the restart of a start that failed."""
     after: tuple[tuple[str, bool], ...] = ()
     """The containers it is ordered after, and whether after their health."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One part of one start. *open*: it goes on."""
+    """One part of one start. *open*: it goes on. *failed*: it ended, and not as it should: unhealthy."""
 
     part: Part
     start: int
     end: int
     open: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,15 @@ class Row:
     def end(self) -> int:
         return max(span.end for span in self.spans)
 
+    @property
+    def unhealthy(self) -> bool:
+        """Whether it was told unhealthy before it had been healthy."""
+        return any(span.failed for span in self.spans)
+
     def until(self, part: Part) -> int:
-        """When *part* ended; 0 when there was none, or it goes on."""
-        return max((span.end for span in self.spans if span.part is part and not span.open), default=0)
+        """When *part* ended well; 0 when there was none, or it goes on."""
+        done = (span.end for span in self.spans if span.part is part and not span.open and not span.failed)
+        return max(done, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +150,13 @@ def _spans(times: Times, now: int) -> tuple[Span, ...]:
     over = times.ended if times.ended > times.starting else 0
     before = 0 if over else times.ended
     spans = []
-    # The network of a container that was restarted is older than the end before.
+    # The network of a container that was restarted is older than the end before, and so is its image.
     begin, end = times.network
     if 0 < begin <= end <= times.starting and before <= begin:
         spans.append(Span(Part.NETWORK, begin, end))
-    if 0 < times.image[0] <= times.image[1] <= (spans[0].start if spans else times.starting):
-        spans.insert(0, Span(Part.IMAGE, *times.image))
+    begin, end = times.image
+    if 0 < begin <= end <= (spans[0].start if spans else times.starting) and before <= begin:
+        spans.insert(0, Span(Part.IMAGE, begin, end))
     return (*spans, *_start(times, over, max(now, times.starting)), *_health(times, over, now))
 
 
@@ -167,7 +177,12 @@ def _health(times: Times, over: int, now: int) -> tuple[Span, ...]:
         return ()
     if begin <= end:
         return (Span(Part.HEALTHY, begin, end),)
-    return () if over else (Span(Part.HEALTHY, begin, max(now, begin), True),)
+    if over:
+        # Its gate ended with it.
+        return ()
+    if begin <= times.gate_ended:
+        return (Span(Part.HEALTHY, begin, times.gate_ended, failed=True),)
+    return (Span(Part.HEALTHY, begin, max(now, begin), open=True),)
 
 
 def _episode(rows: list[Row]) -> list[Row]:
@@ -189,11 +204,13 @@ def _finish(row: Row, healthy: bool) -> int:
 
 
 def _waiting(row: Row, times: Times, rows: Mapping[str, Row]) -> Row:
-    """*row* with what it waited for: of what it is ordered after, the last to be ready in time."""
+    """*row* with what it waited for: of what it is ordered after, the last to be ready in time. What was ready before
+    its own run before this ended had nothing to do with it."""
+    after = times.ended if times.ended <= times.starting else 0
     found = [
         (finish, name)
         for name, healthy in times.after
-        if name in rows and 0 < (finish := _finish(rows[name], healthy)) <= row.launch + _SLACK
+        if name in rows and after < (finish := _finish(rows[name], healthy)) <= row.launch + _SLACK
     ]
     if not found:
         return row

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from supervisor.graph.palette import ALARM, BACKGROUND, FAINT, INK, MUTED, shortened, xml
+from supervisor.graph.model import State
+from supervisor.graph.palette import ALARM, BACKGROUND, FAINT, INK, MUTED, STATES, shortened, xml
 from supervisor.graph.timeline import Part, Row, Span, Timeline
 
 _MONO = "ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace"
@@ -37,6 +38,8 @@ PALE = {
     Part.READY: "#9cd5df",
     Part.HEALTHY: "#a1d3b3",
 }
+#: The time until it was told unhealthy.
+_SICK, _PALE_SICK = STATES[State.UNHEALTHY].line, "#f3c39b"
 _ZEBRA, _GRID = "#f7f9fb", "#e6eaef"
 
 
@@ -123,7 +126,7 @@ class _Drawing:
     def head(self) -> Iterator[str]:
         yield _text(_PAD, 54, self.summary(), MUTED, size=_TEXT)
         # The legend, from the right edge.
-        present = {span.part for row in self.found.rows for span in row.spans}
+        present = {span.part for row in self.found.rows for span in row.spans if not span.failed}
         x = float(self.width - _PAD)
         for part in reversed([part for part in Part if part in present]):
             x -= len(part.value) * _SANS_ADVANCE * _SMALL
@@ -141,16 +144,19 @@ class _Drawing:
             return "nothing has been started since the host booted"
         words = [self.when, f"{len(rows)} container{'' if len(rows) == 1 else 's'}"]
         failed = sum(row.failed for row in rows)
+        unhealthy = sum(row.unhealthy for row in rows)
         is_open = any(span.open for row in rows for span in row.spans)
         if failed:
             words.append(f"{failed} failed")
+        if unhealthy:
+            words.append(f"{unhealthy} unhealthy")
         if is_open:
             words.append("not over yet")
         elif not failed:
             ready = max(row.until(Part.READY) or row.until(Part.LAUNCH) for row in rows) - self.found.start
             words.append(f"ready after {span_words(ready)}")
             healthy = max(row.until(Part.HEALTHY) for row in rows) - self.found.start
-            if healthy > 0:
+            if healthy > 0 and not unhealthy:
                 words.append(f"healthy after {span_words(healthy)}")
         return "  ·  ".join(words)
 
@@ -192,6 +198,8 @@ class _Drawing:
         words = span_words(span.end - span.start)
         about = f"{row.name}: {span.part.value} {words}{', goes on' if span.open else ''}"
         look = f'fill="{COLORS[span.part] if strong else PALE[span.part]}"'
+        if span.failed:
+            about, look = f"{row.name}: unhealthy after {words}", f'fill="{_SICK if strong else _PALE_SICK}"'
         if span.open:
             look += f' stroke="{INK}" stroke-dasharray="3 2"'
         yield (
@@ -217,6 +225,8 @@ class _Drawing:
         )
         if row.failed:
             words, color = "failed", ALARM
+        elif row.unhealthy:
+            words, color = "unhealthy", STATES[State.UNHEALTHY].text
         elif any(span.open for span in row.spans):
             words, color = "starting…", MUTED
         else:

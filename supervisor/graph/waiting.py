@@ -56,7 +56,7 @@ def why(job: Job) -> str:
     if relation is Relation.NETWORK:
         return f"{verb} the network of {name}"
     if name and container == job.unit and job.type == "start":
-        return "starting: until its process runs, says it is ready, or has ended (Notify=, Type=oneshot)"
+        return "it is not ready yet"
     return verb
 
 

@@ -1,4 +1,4 @@
-"""Reads what deployed containers depend on from the files that systemd would load: template, drop-ins, ``.wants`` links.
+"""Reads what deployed containers depend on from the files that systemd would load: template, drop-ins, ``.wants``.
 
 For units that systemd has not loaded: asked about one of those, it loads it and all it refers to from disk, and forgets
 them at once, at 5 to 50 ms of PID 1 for each question. Anybody may ask, so ctrctl reads instead. Only dependencies are
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain
 
 from supervisor.names import service_unit
 from supervisor.paths import Layout
@@ -51,8 +52,14 @@ class Files:
         self._mounts = frozenset(entry for found in self._directories.values() for entry in found if _is_mount(entry))
         self._aliases = dict(_aliases(layout.units, self._directories[layout.units]))
         self._links = self._read_links()
+        self._linked_from: dict[str, set[str]] = {}
+        for source in self._links:
+            for unit in chain(*self.links(source).values()):
+                self._linked_from.setdefault(unit, set()).add(source)
         self._texts: dict[str, str] = {}
-        self._shared = self._drop_ins(_TEMPLATE, "service")
+        # Of every container: the template, and what is dropped into all of its instances or into all services.
+        templates = (f"{path}/{_TEMPLATE}" for path, entries in self._directories.items() if _TEMPLATE in entries)
+        self._shared = self._drop_ins(_TEMPLATE, "service") | {_TEMPLATE: next(templates, "/dev/null")}
 
     def relations(self, name: str) -> Relations | None:
         """What the unit of container *name* depends on; None when only systemd can tell."""
@@ -74,15 +81,12 @@ class Files:
 
     def links(self, unit: str) -> Relations:
         """What the links in ``UNIT.wants`` and the like name."""
-        return {setting: tuple(self._canonical(one, "") for one in others) for setting, others in self._links.get(unit, {}).items()}
+        found = self._links.get(unit, {})
+        return {setting: tuple(self._canonical(other, "") for other in others) for setting, others in found.items()}
 
     def linked_from(self, unit: str) -> frozenset[str]:
         """The units in whose ``.wants`` and the like there is *unit*."""
-        return frozenset(
-            source
-            for source, found in self._links.items()
-            if any(self._canonical(other, "") == unit for others in found.values() for other in others)
-        )
+        return frozenset(self._linked_from.get(unit, ()))
 
     def _meant(self, key: str, value: str, name: str) -> Iterator[tuple[str, str]]:
         """Settings and units that *key* and *value* stand for."""
@@ -106,16 +110,17 @@ class Files:
         return self._aliases.get(unit, unit)
 
     def _read(self, unit: str) -> Iterator[str]:
-        for path in self._drop_ins(unit).values():
+        """The texts that make up *unit*."""
+        own = self._drop_ins(unit)
+        for path in own.values():
             with open(path, encoding="utf-8") as file:
                 yield file.read()
-        own = self._drop_ins(unit)
-        fragment = next((f"{path}/{_TEMPLATE}" for path, found in self._directories.items() if _TEMPLATE in found), "")
-        for path in (fragment, *(path for entry, path in self._shared.items() if entry not in own)):
-            if path and path not in self._texts:
-                with open(path, encoding="utf-8") as file:
-                    self._texts[path] = file.read()
-            yield self._texts.get(path, "")
+        for entry, path in self._shared.items():
+            if entry not in own:
+                if path not in self._texts:
+                    with open(path, encoding="utf-8") as file:
+                        self._texts[path] = file.read()
+                yield self._texts[path]
 
     def _drop_ins(self, *units: str) -> dict[str, str]:
         """Path by file name; of several called alike, the one that counts."""
@@ -194,9 +199,11 @@ def _aliases(path: str, entries: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Other names of containers' units (Alias=), and the units: links to the template in *path*."""
     for entry in entries:
         instance = entry.partition("@")[2].removesuffix(".service")
-        if instance and entry.endswith(".service") and os.path.islink(f"{path}/{entry}"):
-            if os.path.basename(os.readlink(f"{path}/{entry}")) in (_TEMPLATE, service_unit(instance)):
-                yield entry, service_unit(instance)
+        if not instance or not entry.endswith(".service"):
+            continue
+        target = os.path.basename(os.path.realpath(f"{path}/{entry}"))
+        if entry != service_unit(instance) and target in (_TEMPLATE, service_unit(instance)):
+            yield entry, service_unit(instance)
 
 
 def _entries(path: str) -> frozenset[str]:

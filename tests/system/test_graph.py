@@ -10,13 +10,19 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hostkit import ctrctl, is_active, run, service, show, systemctl, wait_until
+from hostkit import ctrctl, is_active, journal, run, service, show, systemctl, wait_until
+
+from supervisor.cli import units
+from supervisor.paths import Layout
+from supervisor.systemd.manager import Manager
 
 Define = Callable[..., str]
 HEALTH = 'HealthCmd=["sh", "-c", "echo no answer; exit 1"]'
 SVG = "{http://www.w3.org/2000/svg}"
 #: Ends at once when it is told to, which `sleep` as init does not.
 PATIENT = """sh -c "trap 'exit 0' TERM; sleep 1000 & wait" """.strip()
+#: systemd's catalog: "Automatic restarting of a unit has been scheduled".
+RESTART_SCHEDULED = "5eb03494b6584870a536b337290809b3"
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 
 
@@ -119,6 +125,12 @@ def test_what_is_waited_for_and_how_it_went(shop: Path) -> None:
     check_graph()
 
 
+def svg_words(text: str) -> list[str]:
+    """Every text in a picture, and all that is shown beside the pointer."""
+    root = ElementTree.fromstring(text)
+    return [found.text or "" for tag in ("text", "title") for found in root.iter(f"{SVG}{tag}")]
+
+
 def check_plot() -> None:
     """Two rows in the order of their start, and the critical path through both."""
     for command in (("ctrctl",), (*NOBODY, "ctrctl")):
@@ -146,10 +158,78 @@ def check_graph() -> None:
     output.unlink()
     assert {"shop", "store", "front", "healthy"} <= words
     missing = ctrctl("graph", "nosuch", check=False)
-    assert (missing.returncode, missing.stderr) == (125, "ctrctl: no project 'nosuch'; 'ctrctl graph' lists all\n")
+    assert (missing.returncode, missing.stderr) == (125, "ctrctl: no project 'nosuch'; projects: shop\n")
     missing = ctrctl("plot", "shopp", check=False)
     assert missing.returncode == 125
     assert "no container or project 'shopp'; did you mean 'shop'" in missing.stderr
+
+
+def test_the_wait_for_a_restart_is_no_launch(busybox: str, define: Define, tmp_path: Path) -> None:
+    """Which systemd 257 counts as activating: the bars begin with the restart, not RestartSec= before."""
+    once = PATIENT.replace("trap", "test -e /flag/it || { touch /flag/it; exit 3; }; trap", 1)
+    again = ("[Service]", "Restart=always", "RestartSec=2s")
+    define("again", container(busybox, once, f"Volume={tmp_path}:/flag", *again))
+    ctrctl("start", "again")
+    wait_until(lambda: show(service("again"), "NRestarts")["NRestarts"] == "1", 30, "again is restarted")
+    wait_until(lambda: is_active(service("again")), 30, "again runs")
+    (scheduled,) = journal(f"MESSAGE_ID={RESTART_SCHEDULED}", f"UNIT={service('again')}")
+    ready = int(show(service("again"), "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"])
+    took = ready - int(str(scheduled["__MONOTONIC_TIMESTAMP"]))
+    (words,) = [word for word in svg_words(ctrctl("plot", "again").stdout) if word.startswith("again: launch ")]
+    number, unit = words.split()[2:]
+    assert float(number) * {"ms": 1e3, "s": 1e6}[unit] <= took + 10_000
+
+
+class Asked(Manager):
+    """Remembers which units it was asked about."""
+
+    units_asked: tuple[str, ...] = ()
+
+    def properties(self, unit: str, interface: str, *names: str) -> dict[str, Any]:
+        self.units_asked += (unit,)
+        return super().properties(unit, interface, *names)
+
+
+def test_what_the_files_say_is_what_systemd_makes_of_them(busybox: str, define: Define, tmp_path: Path) -> None:
+    """The dependencies of containers are the same whether systemd has loaded them or they are read without it; then it
+    is not asked, since it would load them for each question (six hundred containers: half a minute)."""
+    shop = "PartOf=ctr@shop.target"
+    install = "[Install]\nWantedBy=ctr@shop.target"
+    define("db", container(busybox, PATIENT, f"Volume={tmp_path}:/data", HEALTH, install, unit=shop), apply=False)
+    unit = f"{shop}\n{needs('db', healthy=True)}\nWants=cron.service"
+    define("app", container(busybox, PATIENT, unit=unit, network=""), apply=False)
+    define("side", container(busybox, PATIENT, network="app.container"), apply=False)
+    define("web", container(busybox, PATIENT, "[Install]\nRequiredBy=ctr@app.service", unit="BindsTo=ctr@side.service"))
+    extra = Path("/run/systemd/system/ctr@web.service.d/extra.conf")
+    holder = Path("/run/systemd/system/holder.target")
+    extra.parent.mkdir(parents=True)
+    extra.write_text("[Unit]\nUpholds=ctr@db.service\nAfter=ctr-healthy@db.service\n")
+
+    def told() -> list[str]:
+        names = ("db", "app", "side", "web")
+        texts = [ctrctl("graph", "--format", "json").stdout, ctrctl("graph", "shop", "--format", "json").stdout]
+        texts += [ctrctl("deps", "--format", "json", name).stdout for name in names]
+        # A unit's description is known of loaded ones only.
+        return [line for text in texts for line in text.splitlines() if '"detail"' not in line]
+
+    try:
+        systemctl("daemon-reload")
+        assert service("db") not in systemctl("list-units", "--all", "ctr@*.service").stdout
+        with Asked.open() as manager:
+            units.around("web", manager, Layout())
+            assert [unit for unit in manager.units_asked if unit.startswith("ctr")] == []
+        apart = told()
+        assert {'"upholds"', '"shares network"'} <= {line.strip(" ,") for line in apart}
+        holder.write_text("[Unit]\nAfter=" + " ".join(map(service, ("db", "app", "side", "web"))) + "\n")
+        systemctl("start", "holder.target")
+        assert service("db") in systemctl("list-units", "--all", "ctr@*.service").stdout
+        assert told() == apart
+    finally:
+        systemctl("stop", "holder.target", check=False)
+        holder.unlink(missing_ok=True)
+        extra.unlink()
+        extra.parent.rmdir()
+        systemctl("daemon-reload")
 
 
 def test_causes(busybox: str, define: Define) -> None:
@@ -208,6 +288,9 @@ def test_causes(busybox: str, define: Define) -> None:
         assert f"{name}: " in page.stdout
         assert "internal error" not in page.stderr
     assert "no answer" in cause("sick")
+    words = svg_words(ctrctl("plot", "sick").stdout)
+    assert "unhealthy" in words
+    assert not [word for word in words if word.startswith("sick: healthy") or "goes on" in word]
     ctrctl("unpause", "frozen")
     assert [ending["status"] for ending in diagnosis("code")["exits"]] == [78]
 

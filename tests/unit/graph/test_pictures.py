@@ -57,6 +57,25 @@ def test_labels_in_dot_are_well_formed(detail: str) -> None:
         ElementTree.fromstring(f"<x>{label}</x>")
 
 
+@pytest.mark.parametrize(
+    ("relation", "words"),
+    [
+        (Relation.REQUIRES, "requires"),
+        (Relation.WANTS, "wants"),
+        (Relation.HEALTHY, "starts when it is healthy"),
+        (Relation.NETWORK, "shares its network"),
+        (Relation.PART_OF, "stops and restarts with it"),
+        (Relation.AFTER, "order only"),
+    ],
+)
+def test_the_legend_explains_every_arrow(relation: Relation, words: str) -> None:
+    """That occurs, and none that does not."""
+    nodes = {name: Node(name, Kind.CONTAINER, name, State.RUNNING) for name in "ab"}
+    legend = labels(dot(Graph(nodes, (Edge("a", "b", frozenset((relation,))),)), "title"))[0]
+    assert words in legend
+    assert "requires" not in labels(dot(Graph(nodes, ()), "title"))[0]
+
+
 @pytest.mark.skipif(not shutil.which("dot"), reason="graphviz is not installed")
 def test_graphviz_takes_it() -> None:
     """All states, kinds and relations, with hostile words, in one picture; without a warning."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from supervisor.graph.timeline import Part, Times, timeline
 
 S = 1_000_000
@@ -40,9 +42,19 @@ def test_health_that_nobody_waited_for_is_not_on_the_path() -> None:
 
 
 def test_a_network_older_than_the_last_stop_is_of_another_start() -> None:
-    """A restart keeps the namespace."""
-    again = Times("db", network=(1 * S, 2 * S), starting=11 * S, launched=12 * S, ready=13 * S, ended=10 * S)
+    """A restart keeps the namespace, and the image."""
+    again = Times("db", (1 * S, 1 * S), (1 * S, 2 * S), 11 * S, 12 * S, 13 * S, ended=10 * S)
     assert [span.part for span in timeline((again,), 20 * S).rows[0].spans] == [Part.LAUNCH, Part.READY]
+
+
+def test_a_restart_waits_for_nothing_that_was_there() -> None:
+    """web came back by Restart= three seconds after its end, not because of db, which had been up for long."""
+    web = Times("web", starting=23 * S, launched=24 * S, ready=24 * S, ended=20 * S, after=(("db", True),))
+    found = timeline((DB, web), 30 * S)
+    assert (found.rows[-1].name, found.rows[-1].waited_for, found.path) == ("web", "", ("web",))
+    # Unless that was restarted as well.
+    found = timeline((DB, replace(web, ended=17 * S)), 30 * S)
+    assert found.path == ("db", "web")
 
 
 def test_a_recovery_is_no_start() -> None:
@@ -57,6 +69,24 @@ def test_what_goes_on_is_open_until_now() -> None:
     assert [(s.part, s.end, s.open) for s in row.spans] == [(Part.LAUNCH, 15 * S, True)]
     (row,) = timeline((Times("a", starting=10 * S, launched=11 * S, ready=12 * S, gate=(12 * S, 0)),), 15 * S).rows
     assert (row.spans[-1].part, row.spans[-1].end, row.spans[-1].open) == (Part.HEALTHY, 15 * S, True)
+
+
+def test_a_gate_that_failed_is_over() -> None:
+    """It was told unhealthy then, and is not probed until now, a day later; and is no health to wait for."""
+    gate = {"gate": (12 * S, 0), "gate_ended": 16 * S}
+    sick = Times("sick", starting=10 * S, launched=11 * S, ready=12 * S, **gate)  # type: ignore[arg-type]
+    web = Times("web", starting=16 * S, launched=17 * S, ready=17 * S, after=(("sick", True),))
+    found = timeline((sick, web), 90_000 * S)
+    row = found.rows[0]
+    assert (row.spans[-1].part, row.spans[-1].end, row.spans[-1].open) == (Part.HEALTHY, 16 * S, False)
+    assert (row.unhealthy, row.until(Part.HEALTHY)) == (True, 0)
+    assert (found.end, found.rows[1].waited_for) == (17 * S, "")
+    # What its gate did at an earlier start does not count.
+    (row,) = timeline((replace(sick, gate_ended=9 * S),), 15 * S).rows
+    assert (row.spans[-1].end, row.spans[-1].open, row.unhealthy) == (15 * S, True, False)
+    # Once it was healthy, its start was well, whatever came later.
+    (row,) = timeline((replace(sick, gate=(12 * S, 13 * S)),), 30 * S).rows
+    assert (row.spans[-1].end, row.unhealthy) == (13 * S, False)
 
 
 def test_a_failed_start_ends_where_it_failed() -> None:

@@ -29,6 +29,7 @@ def containers(draw: st.DrawFn) -> list[Times]:
             launched=draw(MOMENT),
             ready=draw(MOMENT),
             gate=draw(pairs),
+            gate_ended=draw(MOMENT),
             ended=draw(MOMENT),
             failed=draw(st.booleans()),
             after=((draw(st.sampled_from(names)), draw(st.booleans())),),
@@ -72,6 +73,17 @@ def test_it_brings_its_own_background() -> None:
     first = next(iter(root.iter(f"{NS}rect")))
     assert (first.get("width"), first.get("height")) == (root.get("width"), root.get("height"))
     assert str(first.get("fill")).startswith("#")
+
+
+def test_an_unhealthy_container_is_called_so() -> None:
+    """At the right, in the summary and beside the pointer; not 'starting…', and not healthy."""
+    sick = Times("sick", starting=10, launched=11, ready=12, gate=(12, 0), gate_ended=3_000_012)
+    root = ElementTree.fromstring(svg(timeline((sick,), 90_000_000_000), "a", "now"))
+    texts = [text.text or "" for text in root.iter(f"{NS}text")]
+    assert "unhealthy" in texts
+    assert "now  ·  1 container  ·  1 unhealthy  ·  ready after 0 ms" in texts
+    assert not {"starting…", "healthy"} & set(texts)
+    assert "sick: unhealthy after 3.00 s" in [title.text for title in root.iter(f"{NS}title")]
 
 
 @given(st.integers(1, 10**14))

@@ -32,4 +32,5 @@ def test_words() -> None:
     assert (label("ctr@db.service"), label("srv.mount")) == ("db", "srv.mount")
     assert "probed" in why(Job(1, "ctr-healthy@db.service", "start", "running"))
     assert why(JOBS[1]) == "is queued"
+    assert why(JOBS[3]) == "it is not ready yet"
     assert why(Job(1, "srv.mount", "start", "running")) == "starting"

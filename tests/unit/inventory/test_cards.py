@@ -33,6 +33,13 @@ def test_a_card_is_in_two_drop_ins(tmp_path: Path, units: Path) -> None:
     assert cards.read("web", Layout(str(tmp_path))) == Card("web", "nginx", project="shop", interval=2.5)
 
 
+@pytest.mark.parametrize(("line", "oneshot"), [("Oneshot=yes", True), ("Oneshot=no", False), ("Oneshot=", False)])
+def test_whether_it_runs_to_completion(tmp_path: Path, units: Path, line: str, oneshot: bool) -> None:
+    """As deploy writes it, or not."""
+    write(units, "ctr@job.service", f"[X-Container]\n{line}\n")
+    assert cards.read("job", Layout(str(tmp_path))) == Card("job", oneshot=oneshot)
+
+
 def test_others_drop_ins_are_none_of_ours(tmp_path: Path, units: Path) -> None:
     """Of the template, of other units, and a person's own."""
     for unit in ("ctr@.service", "nginx.service", "ctr@bad name.service"):

@@ -97,6 +97,7 @@ def test_an_answer_that_is_none(own: dict[str, Any]) -> None:
 def test_systemds_word_for_containers() -> None:
     """What its list tells: phase and health of what is up, failed or not of all; nothing is made up."""
     deployed = {name: Card(name) for name in ("web", "sick", "new", "done", "broken", "ice")}
+    deployed["job"] = Card("job", oneshot=True)
     units = [
         unit("ctr@web.service", "active", "running"),
         unit("ctr-healthy@web.service", "active", "exited"),
@@ -104,6 +105,7 @@ def test_systemds_word_for_containers() -> None:
         unit("ctr@sick.service", "active", "running"),
         unit("ctr-health@sick.timer", "active", "waiting"),
         unit("ctr@new.service", "activating", "start"),
+        unit("ctr@job.service", "activating", "start"),
         unit("ctr@broken.service", "failed", "failed"),
         unit("ctr@ice.service", "active", "running"),
     ]
@@ -112,6 +114,7 @@ def test_systemds_word_for_containers() -> None:
         "web": (True, False, "running", "healthy"),
         "sick": (True, False, "running", "unhealthy"),
         "new": (False, False, "starting", ""),
+        "job": (True, False, "running", ""),
         "done": (False, False, "", ""),
         "broken": (False, True, "", ""),
         "ice": (True, False, "paused", ""),

@@ -135,6 +135,8 @@ def test_the_drop_in_carries_what_everybody_may_know(tmp_path: Path) -> None:
     directory.mkdir(parents=True)
     (directory / "50-ctr.conf").write_text(dropins.text(shown, IMAGE, FACTS, layout))
     assert cards.read_all(layout) == {"web": Card("web", "nginx", IMAGE.id, shown.source, "shop")}
+    (directory / "50-ctr.conf").write_text(dropins.text(container(oneshot=True), IMAGE, FACTS, layout))
+    assert cards.read_all(layout) == {"web": Card("web", "nginx", IMAGE.id, shown.source, oneshot=True)}
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(10.0, "10s"), (0.2, "1s"), (1.25, "1250ms"), (math.inf, "infinity")])

@@ -15,7 +15,7 @@ from supervisor.systemd.sdbus import PRIVATE_SOCKET, Bus, BusError, BusLostError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Self
 
 _PATH = "/org/freedesktop/systemd1"
 _IFACE = "org.freedesktop.systemd1."
@@ -88,14 +88,14 @@ class Manager:
         self._connect()
 
     @classmethod
-    def open(cls, *, timeout: float = 90.0) -> Manager:
+    def open(cls, *, timeout: float = 90.0) -> Self:
         """Root talks to PID 1 directly, which works without any bus daemon; others go through the system bus."""
         return cls(f"unix:path={PRIVATE_SOCKET}" if os.geteuid() == 0 else None, timeout=timeout)
 
     def close(self) -> None:
         self._bus.close()
 
-    def __enter__(self) -> Manager:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -288,9 +288,9 @@ def test_causes(busybox: str, define: Define) -> None:
         assert f"{name}: " in page.stdout
         assert "internal error" not in page.stderr
     assert "no answer" in cause("sick")
-    words = svg_words(ctrctl("plot", "sick").stdout)
-    assert "unhealthy" in words
-    assert not [word for word in words if word.startswith("sick: healthy") or "goes on" in word]
+    drawn = svg_words(ctrctl("plot", "sick").stdout)
+    assert "unhealthy" in drawn
+    assert not [word for word in drawn if word.startswith("sick: healthy") or "goes on" in word]
     ctrctl("unpause", "frozen")
     assert [ending["status"] for ending in diagnosis("code")["exits"]] == [78]
 

@@ -11,6 +11,8 @@ every later change there is a later one: so where one came, it is believed and w
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -45,6 +47,8 @@ _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 5.0
 _JOB_SECONDS = 60.0
 #: So many signals are told at a time, then others have their turn in the loop.
 _TURN = 64
+#: After everything was fetched, it is not fetched again for so many times as long, unless somebody asks.
+_REST = 4.0
 
 
 class Sink(Protocol):
@@ -94,6 +98,7 @@ class Watch:
         self._owner = ""
         self._stale = True
         self._reloading = False
+        self._rested = 0.0
         self._fresh = asyncio.Event()
         self._state = Census()
         self._service: dict[str, Mapping[str, Any]] = {}
@@ -125,7 +130,7 @@ class Watch:
 
     async def refresh(self) -> None:
         """List and fetch everything again; returns after `Sink.rebuilt`."""
-        self._stale = True
+        self._stale, self._rested = True, 0.0
         if self._fresh.is_set():
             self._fresh = asyncio.Event()
         if self._connection:
@@ -187,16 +192,25 @@ class Watch:
             try:
                 while True:
                     await self._tell(connection)
-                    if (self._stale or connection.overrun) and not self._reloading:
+                    if (pause := self._pause(connection)) <= 0:
                         await self._rebuild(connection)
-                    await connection.wait()
+                        continue
+                    with anyio.move_on_after(pause):
+                        await connection.wait()
             except (BusError, BusLostError) as error:
                 reason = str(error)
             tasks.cancel_scope.cancel()
         return reason
 
+    def _pause(self, connection: Connection) -> float:
+        """Seconds until everything is to be fetched; infinite while what is known is right."""
+        if self._reloading or not (self._stale or connection.overrun):
+            return math.inf
+        return self._rested - time.monotonic()
+
     async def _rebuild(self, connection: Connection) -> None:
         self._stale = connection.overrun = False
+        began = time.monotonic()
         census = await take_census(connection, self._invocations)
         for name, known in census.units.items():
             census.units[name] = known.after(self._state.units.get(name))
@@ -210,6 +224,8 @@ class Watch:
                 self._sink.scope(name, name in census.scopes, census.scope_times.get(name, 0))
         for job in silent.jobs:
             self._sink.job_ended(*job)
+        # Somebody who reloads systemd again and again keeps it busy enough.
+        self._rested = time.monotonic() + _REST * (time.monotonic() - began)
         if not self._stale:
             self._fresh.set()
 

@@ -21,7 +21,7 @@ from session import Session, say
 
 CONTAINERS, PEERS_CONTAINERS = 1000, 100
 EXITS = 200
-IDLE_SECONDS = 60
+IDLE_SECONDS = 30
 UNIT = "ctr-supervisor.service"
 #: Between two kills: the one before has been told, restarted nothing, and left the machine quiet.
 _PAUSE_SECONDS = 0.05

@@ -41,6 +41,8 @@ _CODES = {1: "exited", 2: "killed", 3: "dumped"}
 _EXITS, _EXITS_READ = 5, 20
 #: systemd's catalog: "Process exited" (SD_MESSAGE_UNIT_PROCESS_EXIT).
 _PROCESS_EXIT = "98e322203f7a4ed290d09fe03c09fe15"
+#: What stood before it was about another container.
+_BEGINS_ANEW = (records.DEPLOYED, records.REMOVED)
 _LAUNCHER, _CREDENTIALS = (125, 126, 127), 243
 _UNLIMITED = 2**64 - 1
 
@@ -214,11 +216,13 @@ def ailing(name: str, graph: Graph) -> tuple[str, ...]:
 def _exits(name: str) -> tuple[Ending, ...]:
     """How the last runs ended, oldest first: PID 1's records, and cleanup's, which also tell of ends without failure.
 
-    Each run once; only what root wrote outside of a container counts, as anybody may send such fields.
+    Each run once; only what root wrote outside of a container counts, as anybody may send such fields; and nothing of
+    an earlier container of the same name.
     """
     from supervisor.cli.journal import read
 
-    ours = (f"MESSAGE_ID={records.RUN_ENDED}", f"{records.CONTAINER}={name}", "_UID=0")
+    said = (f"MESSAGE_ID={message_id}" for message_id in (records.RUN_ENDED, *_BEGINS_ANEW))
+    ours = (*said, f"{records.CONTAINER}={name}", "_UID=0")
     theirs = ("_PID=1", f"MESSAGE_ID={_PROCESS_EXIT}", f"UNIT={service_unit(name)}", "COMMAND=ExecStart")
     fields = (
         *("MESSAGE_ID", "INVOCATION_ID", "EXIT_CODE", "EXIT_STATUS", "_SYSTEMD_UNIT"),
@@ -231,7 +235,9 @@ def _exits(name: str) -> tuple[Ending, ...]:
             at = int(text.get("__REALTIME_TIMESTAMP", "0")) / 1e6
             if name_of_scope(text.get("_SYSTEMD_UNIT", "")):
                 continue
-            if text.get("MESSAGE_ID") == records.RUN_ENDED:
+            if text.get("MESSAGE_ID") in _BEGINS_ANEW:
+                found.clear()
+            elif text.get("MESSAGE_ID") == records.RUN_ENDED:
                 run, code = text.get(records.INVOCATION, ""), text.get(records.EXIT_CODE, "")
                 number, result = text.get(records.EXIT_STATUS, "0"), text.get(records.RESULT, "")
                 found[run] = Ending(at, code, _number(number), result, _number(text.get(records.OOM, "0")))

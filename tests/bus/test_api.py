@@ -196,6 +196,7 @@ async def test_a_container_is_an_object_with_what_is_known_of_it(bus_address: st
             "LastExitAt": 5,
             "Result": "success",
             "OutOfMemory": 4,
+            "LastProbeUSec": 0,
             "Exits": {"signal": 2},
             "JobId": 9,
             "JobType": "stop",

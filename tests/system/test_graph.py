@@ -236,6 +236,8 @@ def test_causes(busybox: str, define: Define) -> None:
     """The likely cause of each of these, and what to do, in a sentence; never a traceback, for root and for nobody."""
     gone = Path("/srv/diagnose-gone")
     gone.mkdir()
+    # An earlier container of that name has run, and ended; that is nothing of the new one's.
+    ctrctl("run", "--rm", "--name=fresh", "--network=none", busybox, "true")
     again = ("[Service]", "Restart=always", "RestartSec=100ms")
     texts = {
         "absent": container(busybox, "nosuch"),

@@ -18,7 +18,7 @@ import pytest
 from eventkit import SUPERVISOR, events, exits_logged, exits_told, model, settled, supervisor_pid
 from hostkit import DEFINITIONS, ctrctl, main_pid, run, show, systemctl, wait_until
 
-SECONDS = int(os.environ.get("CTR_SOAK", "15"))
+SECONDS = int(os.environ.get("CTR_SOAK", "10"))
 IS_LONG = SECONDS > 60
 RESTLESS = 100 if IS_LONG else 10
 STEADY = 3

@@ -74,7 +74,7 @@ def _supervisor(session: Session) -> list[Row]:
     return [
         Row(f"supervisor, {CONTAINERS} idle: memory", "MB", {"ctr": [sizes["Rss:"]]}, (Limit(80),), (resident,)),
         Row("supervisor: idle CPU, of one processor", "%", {"ctr": [idle * 100]}, (Limit(1.0),)),
-        Row("supervisor: SIGKILL until rebuilt", "s", {"ctr": rebuilds}, (Limit(2.0),), ("RestartSec=100ms is in it",)),
+        Row("supervisor: SIGKILL until rebuilt", "s", {"ctr": rebuilds}, (Limit(2.0),), ("RestartSec=500ms is in it",)),
         Row(f"ps, {CONTAINERS} containers", "s", {"ctr": listing}),
     ]
 

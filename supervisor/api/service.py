@@ -41,12 +41,14 @@ class Api:
         *,
         say: Callable[[str], None] = lambda _: None,
         machine_id: str = "",
-        authority: Authority = Authority(),  # noqa: B008 - frozen
+        authority: Authority | None = None,
     ) -> None:
         """*counters* fills the property Counters; *address* is that of the bus (None: the system bus); *say* gets a
         line whenever the bus or the name comes and goes; *machine_id* answers org.freedesktop.DBus.Peer."""
         self._address = address
-        self._shared = Shared(actions, counters, say, Objects(VERSION), machine_id, authority, deque(maxlen=_EVENTS))
+        authority = authority or Authority()
+        events: deque[Event] = deque(maxlen=_EVENTS)
+        self._shared = Shared(actions, counters, say, Objects(VERSION), machine_id, authority, events)
         self._is_started = False
 
     def show(self, container: Container) -> None:

@@ -54,11 +54,10 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
 def _add_site_packages() -> None:
     """Make rich importable. Raises `HostError` that names its package."""
     import site
+    from importlib.util import find_spec
 
     # Of the system only: what a user has in her home does not belong into a program that root runs.
     for directory in site.getsitepackages():
         site.addsitedir(directory)
-    try:
-        import rich.text  # noqa: F401
-    except ImportError as error:
-        raise HostError(f"monitor: {error}; install the package python3-rich") from error
+    if find_spec("rich") is None:
+        raise HostError("monitor: rich: not found; install the package python3-rich")

@@ -8,6 +8,7 @@ that writes the store: the process must have called `mounts.isolate`.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -93,15 +94,18 @@ def import_root(
     *changes* are as in docker-import(1) (``CMD ["nginx"]``), *created* is RFC 3339. Raises as `pull`.
     """
     with _session(layout, options, environ, report) as session:
-        try:
-            source = open(confined.open_named(path), "rb", buffering=0)  # noqa: SIM115 -- closed below
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from error
-        with source, session.workers.ask(Order(What.EXPAND), source.fileno()) as content:
+        with _opened(path) as source, session.workers.ask(Order(What.EXPAND), source.fileno()) as content:
             ready = session.receive(content, "", f"{session.work}/layer")
         data = config_of(changes, ready.diff_id, session.architecture, created)
         config = parse_config(data, path)
         return session.finish(Offer(path, (), config=data), config, digest_of(data), {ready.diff_id: ready})
+
+
+def _opened(path: str) -> io.FileIO:
+    try:
+        return io.FileIO(confined.open_named(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
 
 
 def _twice(attempt: Callable[[], tuple[Image, ...]]) -> tuple[Image, ...]:

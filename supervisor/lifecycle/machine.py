@@ -157,10 +157,10 @@ def _runs_out_of_memory(container: Container, run: Run, seen: Observation) -> St
         return container, ()
     told = (_event(container, Kind.OOM, seen, run.invocation),)
     before, run = run, replace(run, ooms=run.ooms + 1)
-    if run.exit:
+    exits = dict(container.exits)
+    if run.exit and exits.get(looked_like := _reason(before, run.exit)):
         # Its end was seen first, and counted for what it looked like.
-        exits = dict(container.exits)
-        exits[_reason(before, run.exit)] -= 1
+        exits[looked_like] -= 1
         exits[_reason(run, run.exit)] = exits.get(_reason(run, run.exit), 0) + 1
         container = replace(container, exits=tuple(sorted((why, times) for why, times in exits.items() if times)))
     return _kept(container, run), told

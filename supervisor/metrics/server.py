@@ -21,7 +21,9 @@ from wsgiref.simple_server import WSGIRequestHandler
 
 if TYPE_CHECKING:
     from socketserver import BaseServer
-    from wsgiref.types import WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from _typeshed import WriteableBuffer
 
 PLACES = 32
 #: Bytes of request line and headers together; Prometheus sends 300.
@@ -65,7 +67,7 @@ class Client:
         """The application; asked for once the request is complete."""
         self._enter(Stage.WORK)
 
-        def application(environ, start):  # type: ignore[no-untyped-def]
+        def application(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
             answer = self._application(environ, start)
             self._enter(Stage.RESPONSE)
             return answer
@@ -168,9 +170,9 @@ class _Request(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: WriteableBuffer) -> int:
         if not self._left:
             raise HTTPException("the request is too long")
-        count = self._connection.recv_into(buffer, min(len(buffer), self._left))
+        count = self._connection.recv_into(memoryview(buffer)[: self._left])
         self._left -= count
         return count

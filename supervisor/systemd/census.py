@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from supervisor.lifecycle.phase import health
+from supervisor.lifecycle.phase import IDLE, health
 from supervisor.names import health_timer, healthy_unit, scope_unit, service_unit
 from supervisor.systemd import signals
 from supervisor.systemd.bus import Connection
@@ -28,7 +28,6 @@ INVOCATIONS = "/run/systemd/units"
 _PATTERNS = (service_unit("*"), scope_unit("*"), healthy_unit("*"), health_timer("*"))
 #: Calls under way: fewer than the connection's window, so that a start job need not wait for all of them.
 _WORKERS = 24
-_NOTHING = ("inactive", False)
 #: One unit in ListUnits: name, description, load, active and sub state, followed unit, path, job's id, type and path.
 _Row = list[Any]
 
@@ -73,7 +72,7 @@ class Census:
 
     def health(self, name: str) -> str:
         """See `supervisor.lifecycle.phase.health`."""
-        return health(self.gates.get(name, _NOTHING), self.timers.get(name, _NOTHING))
+        return health(self.gates.get(name, IDLE), self.timers.get(name, IDLE))
 
     def healths(self) -> dict[str, str]:
         """The health of every container that has one."""

@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -63,9 +63,9 @@ async def test_a_lost_connection_ends_calls(message_bus: PrivateBus, systemd: Sy
     """A call under way, a wait for signals and a later call all end with BusLostError when the bus dies."""
     ended: list[str] = []
 
-    async def note(what: str, work: Callable[[], object]) -> None:
+    async def note(what: str, work: Callable[[], Awaitable[object]]) -> None:
         with pytest.raises(BusLostError, match="connection lost"):
-            await work()  # type: ignore[misc]
+            await work()
         ended.append(what)
 
     async with connected(message_bus.address) as connection, anyio.create_task_group() as others:

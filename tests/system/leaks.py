@@ -27,6 +27,7 @@ class Snapshot:
     """The host at one moment. Each field is a set of lines fit for a message."""
 
     units: frozenset[str]
+    failed_units: frozenset[str]
     processes: frozenset[str]
     mounts: frozenset[str]
     cgroups: frozenset[str]
@@ -46,6 +47,7 @@ def snapshot() -> Snapshot:
     """Look at the host."""
     return Snapshot(
         units=_units(),
+        failed_units=_failed_units(),
         processes=_processes(),
         mounts=frozenset(_mounts()),
         cgroups=_cgroups(),
@@ -61,6 +63,12 @@ def _units() -> frozenset[str]:
     return frozenset(
         f"{name} {active}" for name, _, active, *_ in words if name not in RESIDENT and not name.endswith(".slice")
     )
+
+
+def _failed_units() -> frozenset[str]:
+    """Units of anybody: one that a test started or killed and left `failed` makes the host `degraded` for the rest."""
+    lines = systemctl("list-units", "--failed", "--plain", "--no-legend", "--full").stdout.splitlines()
+    return frozenset(line.split(None, 1)[0] for line in lines)
 
 
 def _processes() -> frozenset[str]:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_the_time_in_which_nobody_looked(container: Callable[..., str], now: flo
     os.kill(main_pid("ev-long"), signal.SIGTERM)
     os.kill(main_pid("ev-long"), signal.SIGKILL)
     for unit in (*units.values(), long):
-        wait_until(lambda unit=unit: show(unit, "ActiveState")["ActiveState"] in ("inactive", "failed"))  # type: ignore[misc]
+        wait_until(partial(is_down, unit), what=f"{unit} is down")
     assert events(since=down) == []
     systemctl("start", SUPERVISOR)
     expected = {f"ev-dead{number}": [*ONCE] for number in units} | {"ev-long": ["exited"]}
@@ -163,6 +164,11 @@ def test_hostile_output_makes_no_events(container: Callable[..., str], now: floa
     wait_for_story("ev-hostile", now, ["created", *ONCE[:3]])
     assert resident() < before + 20_000
     assert is_active(SUPERVISOR) and {event["name"] for event in events(since=now)} == {"ev-hostile"}
+
+
+def is_down(unit: str) -> bool:
+    """Whether the unit has come to its end."""
+    return show(unit, "ActiveState")["ActiveState"] in ("inactive", "failed")
 
 
 def systemd_version() -> int:

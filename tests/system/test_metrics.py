@@ -14,6 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +347,7 @@ def test_a_real_prometheus(supervisor: None, web: str, prometheus: str) -> None:
     for panel in panels:
         for query in expressions(panel):
             if panel["title"] in FILLED_PANELS:
-                wait_until(lambda query=query: ask(prometheus, query), timeout=60, what=query)  # type: ignore[misc]
+                wait_until(partial(ask, prometheus, query), timeout=60, what=query)
             else:
                 ask(prometheus, query)
     wait_until(lambda: {rule["health"] for rule in rules(prometheus)} == {"ok"}, timeout=60)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from conftest import Define
@@ -14,7 +15,7 @@ from hostkit import cgroup_of, ctrctl, main_pid, processes, run, scope, service,
 from terminal import Terminal
 
 Tidy = Callable[[str], str]
-Document = dict[str, object]
+Document = dict[str, Any]
 
 SLEEPER = "trap 'exit 0' TERM; sleep 1000 & wait"
 BUSY = "trap 'exit 0' TERM; while :; do :; done"
@@ -35,10 +36,10 @@ def test_usage_is_the_kernels(tidy: Tidy, busybox: str) -> None:
     idle = _run(tidy("idle"), "--network", "host", image=busybox)
     before = cgroup_of(scope(busy)).joinpath("cpu.stat").read_text().split()[1]
     found = _stats()
-    assert int(found[busy]["cpu"]["usage"]) >= int(before)  # type: ignore[index]
+    assert int(found[busy]["cpu"]["usage"]) >= int(before)
     # However slow the host is: the busy one gets something, the idle one hardly anything.
-    assert found[busy]["cpu_percent"] > 10 * found[idle]["cpu_percent"]  # type: ignore[operator]
-    assert [one["name"] for one in found[busy]["interfaces"]] == ["eth0"]  # type: ignore[attr-defined]
+    assert found[busy]["cpu_percent"] > 10 * found[idle]["cpu_percent"]
+    assert [one["name"] for one in found[busy]["interfaces"]] == ["eth0"]
     assert found[idle]["interfaces"] is None, "the host's own counters are no container's"
     unprivileged = run("runuser", "-u", "nobody", "--", "ctrctl", "stats", "--no-stream").stdout
     header, *rows = unprivileged.splitlines()
@@ -169,12 +170,12 @@ def test_limits_and_controllers(tidy: Tidy, busybox: str) -> None:
     wait_until(lambda: len(processes(group)) == 2 and "sleep" in ctrctl("top", name).stdout)
     found = _stats(name)[name]
     memory, pids, cpu, io = (found[key] for key in ("memory", "pids", "cpu", "io"))
-    assert memory["limit"] == 64 << 20  # type: ignore[index]
-    assert 0 < memory["current"] <= int(group.joinpath("memory.peak").read_text())  # type: ignore[index]
-    assert 0 < found["memory_percent"] <= 100  # type: ignore[operator]
+    assert memory["limit"] == 64 << 20
+    assert 0 < memory["current"] <= int(group.joinpath("memory.peak").read_text())
+    assert 0 < found["memory_percent"] <= 100
     assert pids == {"current": 2, "limit": 50}
-    assert cpu["limit"] == 1.5  # type: ignore[index]
-    assert io["written_bytes"] >= 8 << 20  # type: ignore[index]
+    assert cpu["limit"] == 1.5
+    assert io["written_bytes"] >= 8 << 20
     line = ctrctl("stats", "--no-stream", name).stdout.splitlines()[1]
     assert " / 64MiB " in line
     systemctl("stop", service(name))

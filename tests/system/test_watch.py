@@ -91,7 +91,12 @@ def web(define: Define, busybox: str) -> str:
 
 def until(told: Told, condition: Callable[[UnitState], object], what: str) -> UnitState:
     """Wait for a state of the container that fits."""
-    return wait_until(lambda: (u := told.units.get("web")) and condition(u) and u, 20, what)  # type: ignore[return-value]
+
+    def fits() -> UnitState | None:
+        unit = told.units.get("web")
+        return unit if unit and condition(unit) else None
+
+    return wait_until(fits, 20, what)
 
 
 def as_systemd_says(told: Told) -> None:

@@ -167,6 +167,13 @@ def test_a_kill_that_is_seen_after_the_end_is_its_reason() -> None:
     assert play(NEW, *seen)[0].exits == (("oom", 1),)
 
 
+def test_a_kill_in_a_run_that_was_over_at_the_first_look_is_told() -> None:
+    """Its end was never counted, so there is nothing to count anew."""
+    unit = UnitState("web", "failed", "failed", f"{1:032x}", exit_code="killed", starting_at=5, exited_at=7)
+    container, told = play(adopt(NEW, unit), see(Sign.OOM, 6, None))
+    assert kinds(told) == ["oom"] and container.exits == ()
+
+
 @pytest.mark.parametrize("active", ["activating", "active"])
 def test_an_end_that_is_there_at_the_first_look_is_known(active: str) -> None:
     """Of one that waits for its restart, and of one that has run to completion."""

@@ -87,6 +87,11 @@ class Layout:
         """The network namespace of container *name*, where ip-netns(8) finds it."""
         return f"{self.root}/run/netns/ctr-{name}"
 
+    def namespaces(self, name: str) -> str:
+        """Namespaces of container or pod *name* beside its network, each a file that is bound: user, ipc, uts; and shm,
+        a pod's /dev/shm."""
+        return f"{self.runtime}/namespaces/{name}"
+
     def networking(self, name: str) -> str:
         """Runtime files of one container's network: document (what it was set up from), and how far that came."""
         return f"{self.runtime}/networks/{name}"

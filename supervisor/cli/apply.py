@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from supervisor.cli.console import Console
 from supervisor.cli.version import program_version
+from supervisor.definitions.context import Context
 from supervisor.definitions.load import Loaded, load
-from supervisor.definitions.quadlet import Context
 from supervisor.deploy import records, state
 from supervisor.deploy.conflicts import Prune
 from supervisor.deploy.deploy import Deployment, Report

@@ -20,6 +20,7 @@ class Kind:
 
     section: str
     name_key: str
+    """Empty: the file's name is all there is."""
     check: Callable[[str], str]
     """Returns a name that is valid, else raises `UserError`."""
 
@@ -39,8 +40,11 @@ class Kind:
 CONTAINER = Kind("Container", "ContainerName", check_name)
 NETWORK = Kind("Network", "NetworkName", networks.network_name)
 VOLUME = Kind("Volume", "VolumeName", lambda text: check_name(text, "volume name"))
+POD = Kind("Pod", "PodName", lambda text: check_name(text, "pod name"))
+IMAGE = Kind("Image", "", lambda text: check_name(text, "the file's name"))
+BUILD = Kind("Build", "", lambda text: check_name(text, "the file's name"))
 
-KINDS = (CONTAINER, NETWORK, VOLUME)
+KINDS = (CONTAINER, NETWORK, VOLUME, POD, IMAGE, BUILD)
 
 _UNIT_SECTIONS = frozenset({"Quadlet", "Unit", "Service", "Install"})
 
@@ -61,7 +65,7 @@ def defined_name(file: UnitFile, kind: Kind) -> str:
         raise UserError(
             f"'{stem}' is a template, and templates are not supported yet; write one file for each instance"
         )
-    written = [at.value for at in file.of(kind.section) if at.key == kind.name_key]
+    written = [at.value for at in file.of(kind.section) if kind.name_key and at.key == kind.name_key]
     if not written or not written[-1]:
         check_name(stem, "the file's name")
         return kind.check(stem)

@@ -10,23 +10,36 @@ import dataclasses
 import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from supervisor.definitions import kinds, network_file, ports, quadlet, volume_file
+from supervisor.definitions import build_file, image_file, kinds, network_file, pod_file, ports, quadlet, volume_file
+from supervisor.definitions.context import Context
 from supervisor.definitions.quadlet_keys import FILE_KINDS
 from supervisor.definitions.unitfile import UnitFile, parse
 from supervisor.errors import Problem, UserError
 from supervisor.spec.container import Container
 from supervisor.spec.network import Network, PublishedPort
+from supervisor.spec.pod import Pod
 from supervisor.spec.ports import collide
+from supervisor.spec.sourcing import Build, ImageSource
 from supervisor.spec.volume import Volume
 
 #: What is at an absolute path: a file's bytes, or the names in a directory. Raises OSError.
 Read = Callable[[str], bytes | tuple[str, ...]]
 
 _REFUSED = {f".{section.lower()}": reason for section, reason in FILE_KINDS.items()}
-_SUFFIXES = " or ".join(kind.suffix for kind in kinds.KINDS)
+_SUFFIXES = f"{', '.join(kind.suffix for kind in kinds.KINDS[:-1])} or {kinds.KINDS[-1].suffix}"
 _DROP_IN_SUFFIXES = tuple(f"{kind.what}.d" for kind in kinds.KINDS)
 _DROP_IN = "drop-in directories are not supported yet; write the settings into the file itself"
+
+
+class _Outcome(Protocol):
+    """What compiling a file of any kind gives."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+    @property
+    def warnings(self) -> tuple[Problem, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +51,12 @@ class Loaded:
     warnings: tuple[Problem, ...]
     networks: tuple[Network, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    images: tuple[ImageSource, ...] = ()
+    builds: tuple[Build, ...] = ()
 
 
-def load(paths: str | Iterable[str], read: Read, context: quadlet.Context | None = None) -> Loaded:
+def load(paths: str | Iterable[str], read: Read, context: Context | None = None) -> Loaded:
     """Compile the definitions at *paths*: files, or directories whose definitions all count.
 
     Paths are absolute. In a directory, files of other kinds (a README, an environment file) are passed over; named as
@@ -53,13 +69,20 @@ def load(paths: str | Iterable[str], read: Read, context: quadlet.Context | None
         _gather(path, read, files, problems, named=True)
     names, clashes = _names(files)
     problems += clashes
-    base = context or quadlet.Context()
+    base = context or Context()
     together = dataclasses.replace(base, names={**base.names, **names})
+    images = [image_file.compile_unit(file, together) for file in _of(files, kinds.IMAGE)]
+    builds = [build_file.compile_unit(file, together) for file in _of(files, kinds.BUILD)]
+    pods = [pod_file.compile_unit(file, together) for file in _of(files, kinds.POD)]
+    together = dataclasses.replace(
+        together,
+        references={**base.references, **_references(images, builds)},
+        pods={**base.pods, **{posixpath.basename(one.pod.source): one.pod for one in pods if one.pod}},
+    )
     containers = [quadlet.compile_unit(file, together) for file in _of(files, kinds.CONTAINER)]
     networks = [network_file.compile_unit(file) for file in _of(files, kinds.NETWORK)]
     volumes = [volume_file.compile_unit(file) for file in _of(files, kinds.VOLUME)]
-    compiled: tuple[quadlet.Compiled | network_file.Compiled | volume_file.Compiled, ...]
-    compiled = (*containers, *networks, *volumes)
+    compiled: tuple[_Outcome, ...] = (*containers, *networks, *volumes, *pods, *images, *builds)
     refused = {problem.file for problem in clashes}
     return Loaded(
         tuple(one.container for one in containers if one.container and one.container.source not in refused),
@@ -67,7 +90,16 @@ def load(paths: str | Iterable[str], read: Read, context: quadlet.Context | None
         tuple(warning for one in compiled for warning in one.warnings) + _port_clashes(containers),
         tuple(one.network for one in networks if one.network and one.network.source not in refused),
         tuple(one.volume for one in volumes if one.volume and one.volume.source not in refused),
+        tuple(one.pod for one in pods if one.pod and one.pod.source not in refused),
+        tuple(one.image for one in images if one.image and one.image.source not in refused),
+        tuple(one.build for one in builds if one.build and one.build.source not in refused),
     )
+
+
+def _references(images: Iterable[image_file.Compiled], builds: Iterable[build_file.Compiled]) -> dict[str, str]:
+    """File name to the image that containers run."""
+    found = {posixpath.basename(i.image.source): i.image.tag or i.image.reference for i in images if i.image}
+    return found | {posixpath.basename(b.build.source): b.build.tags[0] for b in builds if b.build}
 
 
 def _of(files: dict[str, UnitFile], kind: kinds.Kind) -> list[UnitFile]:

@@ -80,6 +80,8 @@ def discarded(mode: NetworkMode, container: str = "") -> str:
         return "has no effect without a network: nothing can reach the container; remove it, or name a network"
     if mode is NetworkMode.CONTAINER:
         return f"has no effect with the network of {container or 'another container'}; publish the port there"
+    if mode is NetworkMode.POD:
+        return "belongs to the pod, whose network it is; write it in the .pod file"
     return ""
 
 

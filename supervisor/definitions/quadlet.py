@@ -9,36 +9,27 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from supervisor.definitions import kinds, mounts, resources, secrets, values
+from supervisor.definitions import kinds, mounts, podman_args, resources, secrets, values
 from supervisor.definitions.container_health import wellness
 from supervisor.definitions.container_network import Networking, networking
+from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import CONTAINER
 from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
+from supervisor.definitions.podman_args import Extras
 from supervisor.definitions.quadlet_keys import FILE_KINDS
 from supervisor.definitions.sections import Neighbours, Sections, compile_sections
+from supervisor.definitions.security import security
 from supervisor.definitions.unitfile import Assignment, UnitFile, parse
+from supervisor.definitions.userns import user_namespace
 from supervisor.errors import Problem, UserError
 from supervisor.names import service_unit
 from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, ScopeProperty
 from supervisor.spec.network import NetworkMode, PublishedPort
 from supervisor.spec.secret import Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a definition's meaning depends on beside its text."""
-
-    names: Mapping[str, str] = field(default_factory=dict)
-    """The definitions compiled together: file name (``db.container``, ``shop.network``, ``data.volume``) to the name of
-    what it defines."""
-    selinux: bool = False
-    """Whether the host enforces SELinux labels."""
-    systemd: int = 0
-    """Version of the host's systemd; 0 when it is not known, and then every newer key is warned of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +55,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
     """As `compile_file`, for a file that has been parsed."""
     findings = Findings(file.path)
     findings.add(file.problems)
+    file, extras = podman_args.expand(file, findings)
     name = kinds.name_or_refuse(file, CONTAINER, findings)
     kinds.check_sections(file, CONTAINER, findings, " with Image= or Rootfs=")
     sections = compile_sections(
@@ -74,7 +66,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
     lines = Lines(file, "Container", findings, stem=stem, unit=service_unit(name))
     network = networking(lines, name, context.names, findings)
     place = mounts.Place(posixpath.dirname(file.path), name, context.selinux, context.names)
-    container = _container(file.path, name, lines, sections, network, place, findings)
+    container = _container(file.path, name, lines, sections, network, place, extras, findings)
     return Compiled(
         None if findings.problems else container,
         findings.problems,
@@ -90,6 +82,7 @@ def _container(
     sections: Sections,
     network: Networking,
     place: mounts.Place,
+    extras: Extras,
     findings: Findings,
 ) -> Container:
     image, rootfs = _root(lines, findings)
@@ -120,6 +113,13 @@ def _container(
         add_capabilities=_strings(lines.words("AddCapability", values.capability, unescape=False)),
         drop_capabilities=_strings(lines.words("DropCapability", values.capability, unescape=False)),
         no_new_privileges=lines.get("NoNewPrivileges", values.boolean, default.no_new_privileges),
+        privileged=extras.privileged,
+        security=security(lines, place.directory, findings),
+        user_namespace=user_namespace(lines, findings),
+        pid_namespace=extras.pid_namespace,
+        ipc_namespace=extras.ipc_namespace,
+        uts_namespace=extras.uts_namespace,
+        cgroup_namespace=extras.cgroup_namespace,
         ulimits=tuple({limit.name: limit for _, limit in lines.each("Ulimit", values.ulimit)}.values()),
         sysctls=_sysctls(lines, network.mode, findings),
         devices=_strings(lines.words("AddDevice", values.device, unescape=False)),
@@ -128,6 +128,7 @@ def _container(
         attachments=network.attachments,
         network_container=network.container,
         ports=tuple(port for _, port in network.ports),
+        publish_all=extras.publish_all,
         dns=network.dns,
         dns_options=network.dns_options,
         dns_search=network.dns_search,
@@ -136,6 +137,8 @@ def _container(
         health=well.check,
         no_health=well.no_check,
         notify=well.notify,
+        terminal=extras.terminal,
+        stdin=extras.stdin,
         run_init=lines.get("RunInit", values.boolean, default.run_init),
         stop_signal=lines.one("StopSignal", values.signal),
         stop_timeout=lines.get("StopTimeout", values.duration, default.stop_timeout),

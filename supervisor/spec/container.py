@@ -12,6 +12,8 @@ from enum import Enum
 from supervisor.spec.health import HealthCheck, Notify
 from supervisor.spec.network import Attachment, NetworkMode, PublishedPort
 from supervisor.spec.secret import Secret
+from supervisor.spec.security import Security
+from supervisor.spec.userns import UserNamespace
 
 
 class PullPolicy(Enum):
@@ -40,23 +42,32 @@ class Runtime(Enum):
     RUNC = "runc"
 
 
+class NamespaceMode(Enum):
+    """Whose pid, ipc, uts or cgroup namespace a container has."""
+
+    OWN = "own"
+    HOST = "host"
+
+
 class MountType(Enum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One mount. *options* are mount(8) words ('ro', 'rslave', 'size=64m', 'mode=1777') in the order given, and
     podman's own: 'U' (give the source to the container's user), 'z', 'Z', 'copy', 'nocopy' (see `Volume.copy`),
-    'subpath=PATH' (mount that directory of the volume)."""
+    'subpath=PATH' (mount that directory of the volume), 'idmap' (the source's users are the container's own), 'O' (what
+    the container writes is thrown away)."""
 
     type: MountType
     target: str
     """Absolute path in the container."""
     source: str = ""
-    """BIND: absolute host path. VOLUME: the volume's name. TMPFS: empty."""
+    """BIND: absolute host path. VOLUME: the volume's name. TMPFS: empty. IMAGE: the image's reference."""
     options: tuple[str, ...] = ()
 
 
@@ -118,13 +129,21 @@ class Container:
     rootfs: str | None = None
     """Absolute host directory used as the root file system."""
     pull: PullPolicy = PullPolicy.MISSING
+    fetched_by: str = ""
+    """Name of the `ImageSource` or `Build` that *image* comes from (``Image=x.image``, ``Image=x.build``)."""
+    pull_retries: int = 3
+    pull_retry_delay: float = 0.0
+    """Seconds between two tries; 0: the image worker's own."""
 
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()
     """Name and value, last one wins."""
     environment_files: tuple[str, ...] = ()
-    """Absolute paths, read by the launcher at every start; `environment` wins over them."""
+    """Absolute paths, read by the launcher at every start; `environment` wins over them. One with '-' in front may be
+    missing."""
+    environment_host: bool = False
+    """Start from the environment that systemd gives the unit; everything else wins over it."""
     working_dir: str | None = None
     user: str | None = None
     """'USER', 'UID', 'USER:GROUP' or 'UID:GID', as the OCI image config writes it."""
@@ -134,6 +153,13 @@ class Container:
     """'local' or a name below /usr/share/zoneinfo."""
     labels: tuple[tuple[str, str], ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+    pod: str = ""
+    """Name of the pod it is in: its network (NetworkMode.POD), ipc and uts namespaces, and user namespace if it has
+    one."""
+    pid_namespace: NamespaceMode = NamespaceMode.OWN
+    ipc_namespace: NamespaceMode = NamespaceMode.OWN
+    uts_namespace: NamespaceMode = NamespaceMode.OWN
+    cgroup_namespace: NamespaceMode = NamespaceMode.OWN
 
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
@@ -146,10 +172,15 @@ class Container:
     drop_capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
     privileged: bool = False
+    security: Security = field(default_factory=Security)
+    user_namespace: UserNamespace | None = None
+    """None: the host's users."""
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     devices: tuple[str, ...] = ()
     """Absolute host device nodes, 'HOST[:CONTAINER[:rwm]]'."""
+    cdi_devices: tuple[str, ...] = ()
+    """Names of the Container Device Interface, 'VENDOR/CLASS=DEVICE'."""
     scope_properties: tuple[ScopeProperty, ...] = ()
     """Limits: memory, pids, cpu, io."""
 
@@ -184,10 +215,18 @@ class Container:
     """A name with SIG prefix, or a number in decimal."""
     stop_timeout: float = 10.0
     """Seconds between the stop signal and SIGKILL."""
+    reload_signal: str | None = None
+    """What ``systemctl reload`` sends; a name with SIG prefix, or a number."""
+    reload_command: tuple[str, ...] = ()
+    """What it executes in the container instead."""
     oneshot: bool = False
     """Runs to completion before its dependents start: Type=oneshot, RemainAfterExit=yes."""
 
     log_driver: LogDriver = LogDriver.JOURNALD
+    log_tag: str = ""
+    """SYSLOG_IDENTIFIER of its lines; empty: its name."""
+    idle_timeout: float = 0.0
+    """Seconds without a connection to its socket unit after which it is stopped; 0: never."""
     runtime: Runtime = Runtime.CRUN
     keep_layer: bool = False
     """Whether the writable layer survives stop and start (``ctrctl run``), or each start is fresh (Quadlet)."""

@@ -24,6 +24,8 @@ class NetworkMode(Enum):
     HOST = "host"
     CONTAINER = "container"
     """The namespace of the container `Container.network_container`."""
+    POD = "pod"
+    """That of the pod `Container.pod`, whatever it has."""
 
 
 class Driver(Enum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.spec.network import Lease, PublishedPort
+from supervisor.spec.userns import IdMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,5 @@ class Record:
     leases: tuple[Lease, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     """As published: every host port is known."""
+    id_maps: IdMaps | None = None
+    """Of a user namespace of its own."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from supervisor.definitions.context import Context
 from supervisor.definitions.load import Loaded, Read, load
-from supervisor.definitions.quadlet import Context
 
 GOOD = b"[Container]\nImage=x\n"
 
@@ -83,7 +83,8 @@ def test_paths_that_cannot_be_read_or_are_no_definitions() -> None:
     loaded = load(["/d/README.md", "/none", "/d", "/d/a.container"], tree(files))
     assert names(loaded) == ["a"]
     assert messages(loaded) == [
-        "/d/README.md: is not a definition; give a .container or .network or .volume file or a directory",
+        "/d/README.md: is not a definition; "
+        "give a .container, .network, .volume, .pod, .image or .build file or a directory",
         "/none: cannot be read: No such file or directory",
         "/d/b.container: is a directory; a .container file was expected",
     ]

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.definitions import networks
+from supervisor.definitions.context import Context
 from supervisor.definitions.networks import Extras, attachments, choice
-from supervisor.definitions.quadlet import Context, compile_file
+from supervisor.definitions.quadlet import compile_file
 from supervisor.errors import UserError
 from supervisor.spec.network import Attachment, NetworkMode
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.definitions.context import Context
 from supervisor.definitions.coverage import State, keys
-from supervisor.definitions.quadlet import Context, compile_file
+from supervisor.definitions.quadlet import compile_file
 from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, ScopeProperty, Ulimit
 from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
 from supervisor.spec.network import Attachment, NetworkMode, Protocol, PublishedPort

@@ -27,7 +27,7 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "systemd-container", "dbus", "polkitd", "libpam-systemd"),
     *("iproute2", "iptables", "nftables", "procps", "psmisc", "curl", "ca-certificates", "less", "strace", "kmod"),
     *("crun", "runc", "podman", "docker.io", "netavark", "aardvark-dns", "skopeo", "docker-registry"),
-    *("jq", "erofs-utils", "zstd", "tini", "golang-github-containers-common"),
+    *("buildah", "jq", "erofs-utils", "zstd", "tini", "golang-github-containers-common"),
     *("python3", "python3-pystemd", "python3-dbus-next", "python3-anyio", "python3-aiofiles", "python3-systemd"),
     *("python3-prometheus-client", "python3-rich", "prometheus", "graphviz"),
     *("python3-pytest", "python3-hypothesis", "linux-image-cloud-amd64"),

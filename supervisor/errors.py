@@ -68,5 +68,9 @@ class HostError(CtrError):
     """systemd, the kernel or a program we call refused; the message carries its own words."""
 
 
+class UnreachableError(HostError):
+    """A registry does not answer, or asks to come later; trying again may work."""
+
+
 class InternalError(CtrError):
     """A defect of ours: a state that the code rules out."""

@@ -14,6 +14,8 @@ MAX_LENGTH = 128
 
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _REST = _FIRST | frozenset("_.-")
+_UNIT_CHARACTERS = _REST | frozenset(":\\@")
+_UNIT_TYPES = (".target", ".service", ".socket", ".timer", ".path", ".mount", ".device", ".slice", ".scope", ".swap")
 
 
 def is_name(text: str) -> bool:
@@ -62,9 +64,21 @@ def health_timer(name: str) -> str:
     return f"ctr-health@{name}.timer"
 
 
+def idle_timer(name: str) -> str:
+    """The unit that has the container looked at, whether anybody uses it."""
+    return f"ctr-idle@{name}.timer"
+
+
 def project_target(project: str) -> str:
     """The unit that starts and stops a project's containers together."""
     return f"ctr@{project}.target"
+
+
+def project_slice(project: str) -> str:
+    """The slice of a project's containers, directly below ctr.slice: a '-' would go one level deeper
+    (systemd.slice(5))."""
+    escaped = project.replace("-", r"\x2d")
+    return f"ctr-{escaped}.slice"
 
 
 def name_of_service(unit: str) -> str | None:
@@ -89,3 +103,31 @@ def name_of_probe(unit: str) -> str | None:
         name = unit[len("ctr-health@") : -len(".service")]
         return name if is_name(name) else None
     return None
+
+
+def check_unit(text: str) -> str:
+    """Return *text* if it is a unit's full name (systemd.unit(5)), else raise `UserError`."""
+    if (
+        set(text) <= _UNIT_CHARACTERS
+        and text.endswith(_UNIT_TYPES)
+        and not text.startswith((".", "@"))
+        and len(text) < 256
+    ):
+        return text
+    raise UserError(f"'{_shown(text)}' is not a unit's name; write multi-user.target, say")
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def check_alias(text: str, unit: str) -> str:
+    """Return *text* if it can be a further name of *unit*, an instance of a template, else raise `UserError`.
+
+    systemd refuses a plain name for an instance of a template (systemd.unit(5), "Description"); the instance must
+    agree.
+    """
+    instance = unit[unit.index("@") :]
+    if check_unit(text).endswith(instance) and text != unit:
+        return text
+    raise UserError(f"systemd takes only PREFIX{instance} as another name of {unit}, not '{_shown(text)}'")

@@ -44,6 +44,11 @@ class Layout:
         return f"{self.root}/etc/systemd/system"
 
     @property
+    def runtime_units(self) -> str:
+        """Where drop-ins lie that are gone after a reboot."""
+        return f"{self.root}/run/systemd/system"
+
+    @property
     def state(self) -> str:
         """What must survive a reboot."""
         return f"{self.root}/var/lib/ctr"
@@ -51,6 +56,11 @@ class Layout:
     @property
     def images(self) -> str:
         return f"{self.state}/images"
+
+    @property
+    def builds(self) -> str:
+        """What builders keep: NAME/record.json, NAME/storage/ (layers they can use again)."""
+        return f"{self.state}/build"
 
     @property
     def volumes(self) -> str:

@@ -6,7 +6,7 @@ verbs use, so nothing can go stale. The same scripts lie in contrib/completions 
 
 from __future__ import annotations
 
-from supervisor.cli.containers import deployed
+from supervisor.cli.containers import deployed, pods
 from supervisor.cli.main import VERBS, verb_parser
 
 TYPE_CHECKING = False
@@ -117,7 +117,11 @@ def _all(before: Sequence[str], current: str, layout: Layout) -> Iterator[Candid
         return
     parser, given = _innermost(verb_parser(verb)[1], before[1:])
     pending = _option(parser, before[-1]) if len(before) > 1 else None
-    if pending is not None and pending.nargs != 0:
+    if pending is not None and pending.dest == "explain":
+        from supervisor.definitions.coverage import TABLE
+
+        yield from ((f"{key.section}.{key.name}", key.meaning) for key in TABLE)
+    elif pending is not None and pending.nargs != 0:
         yield from ((str(choice), "") for choice in pending.choices or ())
     elif current.startswith("-"):
         for action in parser._actions:
@@ -167,6 +171,8 @@ def _positional(verb: str, parser: argparse.ArgumentParser, given: int, layout: 
         yield from ((name, "image") for name in _images(layout))
     elif verb == "network" and parser.prog.endswith((" rm", " inspect")):
         yield from ((name, "network") for name in _networks(layout))
+    elif verb == "pod" and not parser.prog.endswith(" ls"):
+        yield from ((name, "pod") for name in _pods(layout))
     elif verb == "volume" and parser.prog.endswith((" rm", " inspect") if given else _VOLUME_ACTIONS):
         yield from ((name, "volume") for name in _volumes(layout))
     elif verb == "secret" and parser.prog.endswith((" rm", " inspect")):
@@ -190,6 +196,10 @@ def _networks(layout: Layout) -> tuple[str, ...]:
     except OSError:
         return ()  # none, or root's own
     return tuple(sorted(entry.removesuffix(".json") for entry in entries if entry.endswith(".json")))
+
+
+def _pods(layout: Layout) -> tuple[str, ...]:
+    return tuple(sorted(pods(layout)))
 
 
 def _volumes(layout: Layout) -> tuple[str, ...]:

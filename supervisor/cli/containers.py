@@ -154,7 +154,7 @@ def deployed(layout: Layout) -> set[str]:
     Where /var/lib/ctr is not readable, the drop-ins tell: systemd's own directory is everyone's to read.
     """
     try:
-        return {name for name in os.listdir(layout.containers) if is_name(name)}
+        return {name for name in os.listdir(layout.containers) if is_name(name) and not is_pod(name, layout)}
     except FileNotFoundError:
         return set()
     except PermissionError:
@@ -169,13 +169,30 @@ def deployed(layout: Layout) -> set[str]:
 
 def is_deployed(name: str, layout: Layout) -> bool:
     """Whether the container *name* exists, running or not."""
+    if is_pod(name, layout):
+        return False
     return os.path.isdir(layout.container(name)) or os.path.isdir(f"{layout.units}/{service_unit(name)}.d")
+
+
+def pods(layout: Layout) -> set[str]:
+    """Names of all deployed pods; empty where the caller may not see them."""
+    try:
+        return {name for name in os.listdir(layout.containers) if is_name(name) and is_pod(name, layout)}
+    except OSError:
+        return set()
+
+
+def is_pod(name: str, layout: Layout) -> bool:
+    """Whether *name* is a pod, as far as the caller may see: its directory lies among the containers'."""
+    return os.path.lexists(f"{layout.container(name)}/pod.json")
 
 
 def check_deployed(names: Iterable[str], layout: Layout) -> None:
     """Raise `NotFoundError` for the first of *names* that is no container, with the names that come near."""
     for name in names:
         check_name(name)
+        if is_pod(name, layout):
+            raise NotFoundError(f"no container '{name}': it is a pod; use 'ctrctl pod'")
         if not is_deployed(name, layout):
             raise NotFoundError(f"no container '{name}'; {suggestion(name, deployed(layout))}")
 
@@ -242,8 +259,9 @@ def read_details(name: str, layout: Layout) -> Details | None:
         words = deployed_command(f"{layout.container(name)}/config.json", init=bool(spec.get("run_init")))
     else:
         words = (*entrypoint, *(command or ()))
-    publishes = spec.get("ports") or spec.get("publish_all")
-    record = read_json(f"{layout.container(name)}/deployed.json") if publishes else None
+    # A pod's ports lead to each of its containers.
+    publishes = spec.get("ports") or spec.get("publish_all") or spec.get("pod")
+    record = read_json(f"{layout.container(spec.get('pod') or name)}/deployed.json") if publishes else None
     return Details(
         readable=True,
         image=spec.get("image") or spec.get("rootfs") or "",

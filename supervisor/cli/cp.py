@@ -20,6 +20,7 @@ from supervisor.cli.inside import Inside
 from supervisor.cli.transfer import Item, Path, Writer, read_tar, read_tree, write_tar
 from supervisor.errors import NotFoundError, UserError
 from supervisor.names import is_name
+from supervisor.runtime.foreign import FilesAs, Numbers
 
 EXAMPLES = {
     "cp": (
@@ -73,6 +74,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     name = source.container or target.container
     with ExitStack() as stack:
         init = running_init(name, console.layout, paused=True)
+        numbers = Numbers(init)
         inside = stack.enter_context(Inside(init))
         open_source = inside.open if source.container else os.open
         open_target = inside.open if target.container else os.open
@@ -80,19 +82,24 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
             items: Iterable[Item] = read_tar(sys.stdin.buffer, console.warn)
             place, mask = _directory(target, open_target), _CONTAINER_MODES
             stack.callback(os.close, place)
-            _write(items, place, None, mask)
+            stack.enter_context(FilesAs(*numbers.root))
+            _write(_renumbered(items, numbers.outside), place, None, mask)
             return 0
         place = _source_place(source, open_source, args.follow_link)
         stack.callback(os.close, place)
         if not target.container and target.path == _STREAM:
-            write_tar(read_tree(place, (source.base,) if source.base else (), console.warn), sys.stdout.buffer)
+            items = read_tree(place, (source.base,) if source.base else (), console.warn)
+            write_tar(_renumbered(items, numbers.inside), sys.stdout.buffer)
             return 0
         is_directory = stat.S_ISDIR(os.fstat(place).st_mode)
         directory, root = destination(source, target, is_directory, open_target)
         stack.callback(os.close, directory)
-        owner = None if args.archive else (0, 0) if target.container else (os.geteuid(), os.getegid())
+        owner = None if args.archive else numbers.root if target.container else (os.geteuid(), os.getegid())
         mask = _CONTAINER_MODES if target.container else _HOST_MODES
-        _write(_below(read_tree(place, (), console.warn), root), directory, owner, mask)
+        items = _renumbered(read_tree(place, (), console.warn), numbers.inside if source.container else numbers.outside)
+        if target.container:
+            stack.enter_context(FilesAs(*numbers.root))
+        _write(_below(items, root), directory, owner, mask)
     return 0
 
 
@@ -156,6 +163,13 @@ def _source_place(source: Side, open_source: Open, follow: bool) -> int:
 
 def _below(items: Iterable[Item], root: Path) -> Iterator[Item]:
     return (replace(item, path=(*root, *item.path)) for item in items)
+
+
+def _renumbered(items: Iterable[Item], change: Callable[[int, int], tuple[int, int]]) -> Iterator[Item]:
+    """*items* with owners as the other side knows them."""
+    for item in items:
+        uid, gid = change(item.uid, item.gid)
+        yield replace(item, uid=uid, gid=gid)
 
 
 def _write(items: Iterable[Item], place: int, owner: tuple[int, int] | None, mask: int) -> None:

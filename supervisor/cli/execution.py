@@ -13,6 +13,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import tempfile
 from contextlib import ExitStack
 from typing import Any
@@ -22,6 +23,7 @@ from supervisor.cli.terminal import Pump, Signals, raw
 from supervisor.errors import HostError
 from supervisor.paths import Layout
 from supervisor.runtime import argv, entry, failure
+from supervisor.runtime.foreign import Numbers
 
 _FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -148,6 +150,7 @@ class Execution:
             streams = null, null, null
         else:
             streams = lend(self._interactive)
+            self._give(streams, init)
         try:
             return entry.spawn(command, entry.control_group(init), streams)
         except FileNotFoundError as error:
@@ -155,6 +158,13 @@ class Execution:
         finally:
             for fd in set(streams):
                 os.close(fd)
+
+    def _give(self, streams: tuple[int, int, int], init: int) -> None:
+        """Let the container's root open /dev/stdout anew, also where it is another user of the host."""
+        root = Numbers(init).root
+        for fd in streams if root != (0, 0) else ():
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.fchown(fd, *root)
 
     def _said(self) -> str:
         try:

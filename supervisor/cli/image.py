@@ -160,10 +160,12 @@ def _options(
     console: Console, *, tls_verify: bool = True, authfile: str = "", arch: str = "", names: tuple[str, ...] = ()
 ) -> PullOptions:
     from supervisor.images.request import PullOptions
+    from supervisor.spec.sourcing import Fetch
 
     for name in names:
         parse(name)
-    return PullOptions(tls_verify, authfile, arch, names, console.environ.get("CTR_LAYER_KIND", ""))
+    fetch = Fetch(tls_verify=tls_verify, auth_file=authfile, architecture=arch, retries=0)
+    return PullOptions(fetch, names, console.environ.get("CTR_LAYER_KIND", ""))
 
 
 def _input(path: str, console: Console) -> AbstractContextManager[str]:
@@ -240,7 +242,7 @@ _ACTIONS = {
 
 
 def users(console: Console, image_id: str) -> tuple[str, ...]:
-    """Deployed containers that run from the image *image_id*."""
+    """Deployed containers that run from the image *image_id*, or mount it."""
     import json
 
     names = []
@@ -251,7 +253,7 @@ def users(console: Console, image_id: str) -> tuple[str, ...]:
                 deployed = json.load(file)
         except (OSError, ValueError):
             continue
-        if isinstance(deployed, dict) and deployed.get("image") == image_id:
+        if isinstance(deployed, dict) and image_id in (deployed.get("image"), *deployed.get("mounted_images", ())):
             names.append(name)
     return tuple(names)
 

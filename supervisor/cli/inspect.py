@@ -121,6 +121,7 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
         "network_mode": _network_mode(spec) if spec else None,
         "networks": networks(spec, deployed, layout) if spec else None,
         "ports": [port.document() for port in published(deployed)] if spec else None,
+        "users": deployed.get("id_maps"),
         "limits": _numbers(manager, name, _LIMITS) if scope else None,
         "usage": _numbers(manager, name, _USAGE) if scope else None,
         "log": {

@@ -43,7 +43,7 @@ def parse_filters(texts: Iterable[str], keys: Mapping[str, str]) -> dict[str, li
 def matches(one: Document, wanted: Mapping[str, Sequence[str]]) -> bool:
     """Whether *one* fits: any value of a key, every key; labels all have to be there. Other keys are members."""
     labels = {word for key, value in one["labels"].items() for word in (key, f"{key}={value}")}
-    facts = {**one, "dangling": "false" if one["containers"] else "true"}
+    facts = {**one, "dangling": "false" if one["containers"] or one.get("pods") else "true"}
     return all(
         any(text in one["name"] for text in texts)
         if key == "name"

@@ -47,6 +47,9 @@ FILTERS = {
     "dangling": "dangling=true|false",
 }
 
+#: What may be in a network.
+_USERS = ("container", "pod")
+
 T = TypeVar("T")
 
 
@@ -179,7 +182,8 @@ def _list(args: argparse.Namespace, console: Console) -> int:
 def row(one: Mapping[str, Any]) -> tuple[str, ...]:
     """The cells of one line."""
     subnets = ", ".join(subnet["subnet"] for subnet in one["subnets"])
-    return one["name"], one["driver"], subnets or "-", one["interface"] or "-", ", ".join(one["containers"])
+    users = ", ".join((*one["containers"], *one["pods"]))
+    return one["name"], one["driver"], subnets or "-", one["interface"] or "-", users
 
 
 def _inspect(args: argparse.Namespace, console: Console) -> int:
@@ -197,7 +201,7 @@ def _inspect(args: argparse.Namespace, console: Console) -> int:
 
 def documents(layout: Layout) -> list[dict[str, Any]]:
     """Every network by name, as ``inspect`` prints it."""
-    deployed = state.read_all(layout)
+    deployed = state.read_networked(layout)
     return [document(record, deployed) for record in records.networks(layout).read_all().values()]
 
 
@@ -209,6 +213,7 @@ def document(record: NetworkRecord, deployed: Iterable[Deployed]) -> dict[str, A
         for s in network.subnets
     ]
     users = [d for d in deployed if network.name in networks_of(d.container)]
+    members = {kind: {d.name: _membership(d, network.name) for d in users if d.kind == kind} for kind in _USERS}
     return {
         "name": network.name,
         "source": network.source or None,
@@ -221,7 +226,8 @@ def document(record: NetworkRecord, deployed: Iterable[Deployed]) -> dict[str, A
         "nameservers": list(network.nameservers),
         "options": dict(network.options),
         "labels": dict(network.labels),
-        "containers": {d.name: _membership(d, network.name) for d in users},
+        "containers": members["container"],
+        "pods": members["pod"],
     }
 
 
@@ -254,7 +260,8 @@ def _remove(args: argparse.Namespace, console: Console) -> int:
 
 
 def _prune(args: argparse.Namespace, console: Console) -> int:
-    unused = [one for one in documents(console.layout) if not one["containers"] and one["name"] != DEFAULT]
+    found = documents(console.layout)
+    unused = [one for one in found if not (one["containers"] or one["pods"]) and one["name"] != DEFAULT]
     with Manager.open() as manager:
         deployment = Deployment(console.layout, Store(console.layout), manager)
 

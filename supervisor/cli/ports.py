@@ -99,16 +99,19 @@ def _range(first: int, length: int) -> str:
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Options of ``port``."""
-    parser.add_argument("name", metavar="NAME", help="a container's name")
+    parser.add_argument("name", metavar="NAME", help="a container's or pod's name")
     parser.add_argument("port", nargs="?", metavar="PORT[/PROTOCOL]", help="only this port of the container")
 
 
 def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     """Print a line for each port, or the host's side of one. Raises `NotFoundError` when that one is not published."""
-    from supervisor.cli.containers import check_deployed, read_json
+    from supervisor.cli.containers import check_deployed, is_pod, read_json
 
-    check_deployed((args.name,), console.layout)
-    record = read_json(f"{console.layout.container(args.name)}/deployed.json")
+    owner = args.name
+    if not is_pod(args.name, console.layout):
+        check_deployed((args.name,), console.layout)
+        owner = (read_json(f"{console.layout.container(args.name)}/spec.json") or {}).get("pod") or args.name
+    record = read_json(f"{console.layout.container(owner)}/deployed.json")
     if record is None:
         raise UserError(f"{args.name}: only root may read a container's record; run it with sudo")
     lines = mappings(published(record))

@@ -18,6 +18,7 @@ from supervisor.cli.console import Console
 from supervisor.cli.containers import check_deployed, deployed, is_deployed, read_exit
 from supervisor.cli.failure import OUT_OF_MEMORY, explain
 from supervisor.cli.foreground import Session, exit_code
+from supervisor.deploy import security
 from supervisor.deploy.deploy import Deployment
 from supervisor.errors import ConflictError, DefinitionError, NotFoundError, UserError
 from supervisor.images.store import Store
@@ -51,7 +52,8 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     if foreground and args.tty and args.interactive and not os.isatty(0):
         raise UserError("--tty: stdin is not a terminal; leave out -t, or -i")
     name = args.name or run_options.default_name(args.image, deployed(console.layout), lambda: secrets.token_hex(2))
-    caller = run_options.Caller(os.getcwd(), console.environ)
+    modules = {"selinux": security.has_selinux(console.layout), "apparmor": security.has_apparmor(console.layout)}
+    caller = run_options.Caller(os.getcwd(), console.environ, **modules)
     request = run_options.request(args, name, caller)
     if is_deployed(name, console.layout) and not args.replace:
         advice = f"remove it with 'ctrctl rm {name}', use --replace, or choose another --name"
@@ -100,19 +102,22 @@ def _with_volumes(container: Container, texts: Iterable[str], deployment: Deploy
 def _with_image(
     container: Container, quiet: bool, manager: Manager, deployment: Deployment, console: Console
 ) -> Container:
-    """*container*, its image in the store as its pull policy wants it."""
-    if container.image is None or not (
-        container.pull in (PullPolicy.ALWAYS, PullPolicy.NEWER) or deployment.missing_images((container,))
-    ):
+    """*container*, its image in the store as its pull policy wants it, and what it mounts."""
+    wanted = list(deployment.missing_images((container,)))
+    if container.image and container.image not in wanted and container.pull in (PullPolicy.ALWAYS, PullPolicy.NEWER):
+        wanted.insert(0, container.image)
+    if not wanted:
         return container
     if container.pull is PullPolicy.NEVER:
-        raise NotFoundError(f"image '{container.image}': not in the store, and --pull never; see 'ctrctl images'")
+        raise NotFoundError(f"image '{wanted[0]}': not in the store, and --pull never; see 'ctrctl images'")
     from supervisor.images.request import PullOptions, request_pull
+    from supervisor.spec.sourcing import Fetch
 
     show = (lambda _: None) if quiet else console.note
     authfile = console.environ.get("REGISTRY_AUTH_FILE", "")
-    options = PullOptions(authfile=os.path.abspath(authfile) if authfile else "")
-    request_pull(f"docker://{container.image}", manager, console.layout, options, show)
+    options = PullOptions(Fetch(auth_file=os.path.abspath(authfile) if authfile else "", retries=0))
+    for reference in wanted:
+        request_pull(f"docker://{reference}", manager, console.layout, options, show)
     # Fetched a moment ago: deploying must not ask for it again.
     return replace(container, pull=PullPolicy.MISSING)
 

@@ -14,9 +14,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from supervisor.cli import option, restart_policy, run_health, run_limits, run_network
+from supervisor.cli import (
+    option,
+    restart_policy,
+    run_health,
+    run_limits,
+    run_namespaces,
+    run_network,
+    run_security,
+    run_users,
+)
 from supervisor.cli.run_refused import REFUSED
-from supervisor.definitions import mounts, secrets, values
+from supervisor.definitions import devices, mounts, secrets, values
 from supervisor.errors import UserError
 from supervisor.names import MAX_LENGTH, check_name, service_unit
 from supervisor.spec.container import Container, Entry, LogDriver, Mount, MountType, PullPolicy, Runtime, UnitSections
@@ -25,6 +34,8 @@ from supervisor.spec.secret import Secret
 SOURCE = "ctrctl run"
 
 _DEFAULTS = Container("", SOURCE)
+#: Every container has its own of these.
+_MADE = (MountType.TMPFS, MountType.RAMFS, MountType.DEVPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,9 @@ class Caller:
     directory: str
     """Absolute working directory."""
     environ: Mapping[str, str] = field(default_factory=dict)
+    selinux: bool = False
+    apparmor: bool = False
+    """Whether the host uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,9 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     _add_files(parser)
     run_network.configure(parser)
     run_limits.configure(parser)
-    _add_security(parser)
+    run_security.configure(parser)
+    run_users.configure(parser)
+    run_namespaces.configure(parser)
     run_health.configure(parser)
     _add_lifecycle(parser)
     for flag, (more, _) in REFUSED.items():
@@ -92,7 +108,6 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mount", action="append", metavar="type=…,target=…", help="mount, spelled out")
     group.add_argument("--volumes-from", action="append", metavar="NAME[:ro|rw]", help="what another container mounts")
     group.add_argument("--tmpfs", action="append", metavar="PATH[:OPTIONS]", help="empty directory in memory")
-    group.add_argument("--device", action="append", metavar="HOST[:CONTAINER][:rwm]", help="device node")
     group.add_argument("--read-only", action="store_true", help="root file system read-only")
     group.add_argument("--read-only-tmpfs", metavar="BOOL", help="with --read-only: writable /tmp, /run (default: yes)")
     group.add_argument("--shm-size", metavar="SIZE", help="size of /dev/shm")
@@ -100,15 +115,6 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--secret", action="append", metavar="NAME[,target=…]", help="credential of the host, at /run/secrets/NAME"
     )
-
-
-def _add_security(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("security")
-    group.add_argument("--cap-add", action="append", metavar="CAP", help="add a capability, or ALL")
-    group.add_argument("--cap-drop", action="append", metavar="CAP", help="drop a capability, or ALL")
-    group.add_argument("--privileged", action="store_true", help="all capabilities and devices, nothing masked")
-    group.add_argument("--security-opt", action="append", metavar="no-new-privileges", help="none by exec")
-    group.add_argument("--sysctl", action="append", metavar="NAME=VALUE", help="namespaced kernel parameter")
 
 
 def _add_lifecycle(parser: argparse.ArgumentParser) -> None:
@@ -141,12 +147,15 @@ def default_name(image: str, taken: Iterable[str], token: Callable[[], str]) -> 
 def request(args: argparse.Namespace, name: str, caller: Caller) -> Request:
     """The container that *args* describe. Raises `UserError` that names the option."""
     detached = getattr(args, "detach", True)
-    mounted = _mounts(args, mounts.Place(caller.directory, check_name(name)))
+    place = mounts.Place(caller.directory, check_name(name), caller.selinux, apparmor=caller.apparmor)
+    mounted = _mounts(args, place)
     if args.rm and args.restart not in (None, "no"):
         raise UserError(f"--rm: contradicts --restart {args.restart}; use one of them")
     if args.replace and args.name is None:
         raise UserError("--replace: says not which container; add --name")
     health, no_health = run_health.check(args)
+    given = run_security.devices_of(args)
+    confined = run_security.read(args.security_opt or (), place)
     container = Container(
         name=name,
         source=SOURCE,
@@ -170,11 +179,14 @@ def request(args: argparse.Namespace, name: str, caller: Caller) -> Request:
         shm_size=option.default("--shm-size", values.size, args.shm_size, _DEFAULTS.shm_size),
         add_capabilities=option.each("--cap-add", values.capability, args.cap_add),
         drop_capabilities=option.each("--cap-drop", values.capability, args.cap_drop),
-        no_new_privileges=_no_new_privileges(args.security_opt or ()),
+        no_new_privileges=confined.no_new_privileges,
+        security=confined.security,
         privileged=args.privileged,
+        user_namespace=run_users.namespace(args),
         ulimits=option.each("--ulimit", values.ulimit, args.ulimit),
         sysctls=option.each("--sysctl", values.sysctl, args.sysctl),
-        devices=option.each("--device", values.device, args.device),
+        devices=tuple(text for text in given if not devices.is_qualified(text)),
+        cdi_devices=tuple(text for text in given if devices.is_qualified(text)),
         scope_properties=run_limits.properties(args),
         secrets=_secrets(args.secret or ()),
         health=health,
@@ -192,8 +204,8 @@ def request(args: argparse.Namespace, name: str, caller: Caller) -> Request:
         remove=args.rm and detached,
         unit=_unit(args),
     )
-    container = run_network.applied(container, args)
-    return Request(container, tuple(w for m in mounted for w in m.warnings))
+    container = run_namespaces.applied(run_network.applied(container, args), args)
+    return Request(container, (*(w for m in mounted for w in m.warnings), *confined.warnings))
 
 
 def _mounts(args: argparse.Namespace, place: mounts.Place) -> tuple[mounts.Mounted, ...]:
@@ -225,7 +237,7 @@ def with_volumes_of(container: Container, other: Container, access: tuple[str, .
     more = (
         replace(mount, options=(*(o for o in mount.options if o not in ("ro", "rw")), *access)) if access else mount
         for mount in other.mounts
-        if mount.type is not MountType.TMPFS and mount.target not in taken
+        if mount.type not in _MADE and mount.target not in taken
     )
     return replace(container, mounts=(*container.mounts, *more))
 
@@ -254,16 +266,6 @@ def _entrypoint(text: str | None) -> tuple[str, ...] | None:
     if not all(isinstance(word, str) for word in words):
         raise UserError("--entrypoint: a JSON list of strings is needed")
     return tuple(words)
-
-
-def _no_new_privileges(options: Iterable[str]) -> bool:
-    found = False
-    for text in options:
-        name, _, value = text.replace("=", ":", 1).partition(":")
-        if name != "no-new-privileges":
-            raise UserError(f"--security-opt: {values.short(text)} is not supported yet; only no-new-privileges is")
-        found = option.read("--security-opt", values.boolean, value or "yes")
-    return found
 
 
 def _secrets(texts: Iterable[str]) -> tuple[Secret, ...]:

@@ -6,8 +6,6 @@ Each is known by name so that the answer can say what to do instead; ``ctrctl ru
 from __future__ import annotations
 
 _LINK = "not needed: containers in one network find each other by name; use --network NAME for both"
-_NAMESPACE = "sharing or mapping this namespace is not supported yet; the container has one of its own"
-_USERNS = "user namespaces are not supported yet; run the program as an unprivileged user with --user"
 _CGROUP = "every container has a systemd scope of its own; place and limit it there"
 _POD = "pods are not supported yet; give the others --network container:NAME of the first"
 _PLATFORM = "not supported yet; pull the image for this machine's architecture"
@@ -21,13 +19,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "--no-hosts": ((), "not supported yet; mount a file: -v ./hosts:/etc/hosts:ro"),
     "--hosts-file": ((), "not supported yet; use --add-host, or mount a file: -v ./hosts:/etc/hosts:ro"),
     "--health-log-destination": ((), "not supported; results are in the journal"),
-    "--pid": ((), _NAMESPACE),
-    "--ipc": ((), _NAMESPACE),
-    "--uts": ((), _NAMESPACE),
-    "--cgroupns": ((), _NAMESPACE),
-    "--userns": ((), _USERNS),
-    "--uidmap": ((), _USERNS),
-    "--gidmap": ((), _USERNS),
     "--cgroup-parent": ((), _CGROUP),
     "--cgroups": ((), _CGROUP),
     "--cpu-rt-period": ((), _LATER),
@@ -43,7 +34,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "--detach-keys": ((), _ATTACH),
     "--sig-proxy": ((), "signals are always passed on"),
     "--cidfile": ((), "containers are known by their names; use --name"),
-    "--gpus": ((), "not supported yet; name the device nodes with --device"),
     "--device-cgroup-rule": ((), "not supported yet; name the device nodes with --device"),
     "--label-file": ((), _FILE),
     "--log-opt": ((), "the journal has its own settings, see journald.conf(5)"),

@@ -109,8 +109,11 @@ def _create(args: argparse.Namespace, console: Console) -> int:
 
 def definition(args: argparse.Namespace) -> Volume:
     """The volume that *args* describe. Raises `UserError` that names the option."""
-    option.one("--driver", volume_file.driver, args.driver)
+    is_image = option.one("--driver", volume_file.driver, args.driver) == "image"
     given = _options(args.opt or ())
+    image = option.default("--opt image", values.image, given.get("image"), "")
+    if is_image != bool(image) or (image and not given.keys() <= {"image"}):
+        raise UserError("--opt image: belongs to --driver image, and is all that it takes; give both, or neither")
     kind = option.default("--opt type", volume_file.file_system, given.get("type"), "")
     device = option.default("--opt device", volume_file.device, given.get("device"), "")
     uid, gid = option.one("--uid", _id, args.uid), option.one("--gid", _id, args.gid)
@@ -129,6 +132,7 @@ def definition(args: argparse.Namespace) -> Volume:
         type=kind,
         device=device,
         options=words,
+        image=image,
         uid=uid,
         gid=gid,
         copy="nocopy" not in given,
@@ -140,8 +144,8 @@ def _options(texts: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if (key not in ("type", "device", "o") or not value) and (key not in ("copy", "nocopy") or equals):
-            raise UserError(f"--opt: '{text}' is unknown; use type=, device=, o=, copy or nocopy")
+        if (key not in ("type", "device", "o", "image") or not value) and (key not in ("copy", "nocopy") or equals):
+            raise UserError(f"--opt: '{text}' is unknown; use type=, device=, o=, image=, copy or nocopy")
         found[key] = value
     return found
 

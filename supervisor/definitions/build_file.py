@@ -1,14 +1,30 @@
-"""A ``.build`` file in, a `Build` out. Pure."""
+"""A ``.build`` file in, a `Build` out. Pure: neither the recipe nor its context is read here. `supervisor.cli.fetching`
+acts on it."""
 
 from __future__ import annotations
 
+import posixpath
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
+from supervisor.definitions import fetching, kinds, podman_args, values
 from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
+from supervisor.definitions.kinds import BUILD
+from supervisor.definitions.labels import labels
+from supervisor.definitions.lines import Lines
 from supervisor.definitions.unitfile import UnitFile
-from supervisor.errors import Problem
+from supervisor.errors import Problem, UserError
+from supervisor.spec.container import PullPolicy
 from supervisor.spec.sourcing import Build
+
+#: What podman takes for something on the network (quadlet.go, URL).
+_URL = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/")
+_STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_VOLUME_OPTIONS = values.words("ro rw z Z O U shared slave private rshared rslave rprivate")
+_DOWNLOAD = "what is on the network may change at any time; download it, and write its path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +38,175 @@ class Compiled:
 
 def compile_unit(file: UnitFile, context: Context) -> Compiled:
     """Compile *file*. Never raises for bad input."""
+    del context
     findings = Findings(file.path)
     findings.add(file.problems)
-    findings.refuse_file(0, ".build files are not supported yet")
-    return Compiled(None, findings.problems, findings.warnings)
+    file = podman_args.expand_section(file, BUILD.section, findings)
+    name = kinds.name_or_refuse(file, BUILD, findings)
+    kinds.check_sections(file, BUILD, findings, " with ImageTag=")
+    timeout = fetching.unit_sections(file, BUILD, findings)
+    stem = kinds.unit_stem(file, BUILD)
+    Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
+    lines = Lines(file, "Build", findings, stem=stem, unit=f"{stem}.service")
+    build = _build(file, name, lines, timeout, findings)
+    return Compiled(None if findings.problems else build, findings.problems, findings.warnings)
+
+
+def _build(file: UnitFile, name: str, lines: Lines, timeout: float, findings: Findings) -> Build:
+    directory = posixpath.dirname(file.path)
+    context, recipe = _sources(file, lines, findings)
+    if not lines.of("ImageTag"):
+        findings.refuse_file(0, f"says not what to call the image; write ImageTag=localhost/{name} in [Build]")
+    return Build(
+        name=name,
+        source=file.path,
+        tags=_distinct(lines, "ImageTag", _tag),
+        context=context,
+        file=recipe,
+        ignore_file=lines.get("IgnoreFile", lambda text: _path(text, context or directory, "file"), ""),
+        target=lines.get("Target", _stage, ""),
+        arguments=_pairs(lines, "BuildArg"),
+        environment=_pairs(lines, "Environment"),
+        labels=labels(lines, "Label", findings),
+        annotations=labels(lines, "Annotation", findings),
+        volumes=_distinct(lines, "Volume", lambda text: _volume(text, directory)),
+        secrets=tuple(
+            dict.fromkeys(s for _, s in lines.words("Secret", lambda text: _secret(text, directory), unescape=True))
+        ),
+        group_add=_distinct(lines, "GroupAdd", values.group),
+        dns=_distinct(lines, "DNS", _server),
+        dns_options=_distinct(lines, "DNSOption", _word),
+        dns_search=_distinct(lines, "DNSSearch", _word),
+        network=_network(lines, findings),
+        pull=lines.get("Pull", fetching.policy, PullPolicy.MISSING),
+        force_remove=lines.get("ForceRM", values.boolean, True),
+        fetch=fetching.fetch(lines, directory, timeout),
+    )
+
+
+def _sources(file: UnitFile, lines: Lines, findings: Findings) -> tuple[str, str]:
+    """The context's directory, and the recipe's path or ''.
+
+    podman-systemd.unit(5), ``SetWorkingDirectory=``: 'unit', 'file' or a path; WorkingDirectory= of [Service] counts
+    more. Without either, it is the directory of File=.
+    """
+    directory = posixpath.dirname(file.path)
+    recipe = lines.get("File", _local, "")
+    where = lines.get("SetWorkingDirectory", _local, "")
+    wanted = [at for at in file.of("Service") if at.key == "WorkingDirectory" and at.value]
+    if lines.of("File") and not recipe:
+        return "", ""  # its mistake has been told
+    if where == "file" and not recipe:
+        findings.refuse(lines.of("SetWorkingDirectory")[0], "needs File= beside it")
+        return "", ""
+    try:
+        if wanted:
+            context = values.path(wanted[-1].value, "directory")
+        elif where == "unit":
+            context = directory
+        elif where == "file" or (not where and recipe.startswith("/")):
+            context = posixpath.dirname(_path(recipe, directory, "file"))
+            recipe = _path(recipe, directory, "file")
+        else:
+            context = _path(where, directory, "directory") if where else ""
+    except UserError as error:
+        findings.refuse((*wanted, *lines.of("SetWorkingDirectory"), *lines.of("File"))[0], error)
+        return "", ""
+    if not context and recipe:
+        findings.refuse(
+            lines.of("File")[0],
+            "is relative, and nothing says to what; write SetWorkingDirectory=unit, or an absolute path",
+        )
+    elif not context and not lines.of("SetWorkingDirectory"):
+        findings.refuse_file(0, "says not what to build; write File= or SetWorkingDirectory= in [Build]")
+    return context, posixpath.join(context, recipe) if recipe else ""
+
+
+def _path(text: str, directory: str, what: str) -> str:
+    return values.path(posixpath.join(directory, text), what)
+
+
+def _local(text: str) -> str:
+    if _URL.match(text):
+        raise UserError(f"{values.short(text)}: {_DOWNLOAD}")
+    return values.check_text(text, "the path")
+
+
+def _distinct(lines: Lines, key: str, convert: Callable[[str], str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for _, value in lines.each(key, convert)))
+
+
+def _pairs(lines: Lines, key: str) -> tuple[tuple[str, str], ...]:
+    """Names and values; of several values for a name the last one."""
+    return tuple(dict(pair for _, pair in lines.words(key, values.environment, unescape=True)).items())
+
+
+def _tag(text: str) -> str:
+    """A name of the image; one without a registry is of this host, as podman has it."""
+    name = values.image(text)
+    first, slash, _ = name.partition("/")
+    has_registry = slash and ("." in first or ":" in first or first == "localhost")
+    return name if has_registry else f"localhost/{name}"
+
+
+def _stage(text: str) -> str:
+    if _STAGE.fullmatch(text):
+        return text
+    raise UserError(f"{values.short(text)} is no stage of a recipe; write the name after AS, or its number")
+
+
+def _volume(text: str, directory: str) -> str:
+    """HOST:CONTAINER[:OPTIONS] of podman-build(1)."""
+    host, _, rest = text.partition(":")
+    inside, _, options = rest.partition(":")
+    if not host.startswith(("/", ".")):
+        raise UserError(f"{values.short(host)} is not a path; a build reads directories of the host, no named volumes")
+    if not inside:
+        raise UserError(f"{values.short(text)} says not where it is mounted; write HOST:CONTAINER")
+    for option in options.split(",") if options else []:
+        if option not in _VOLUME_OPTIONS:
+            raise UserError(f"{values.short(option)} is no option of a build's volume; write ro or rw")
+    place = f"{fetching.placed(directory)(host, 'directory')}:{values.path(inside)}"
+    return f"{place}:{options}" if options else place
+
+
+def _secret(text: str, directory: str) -> str:
+    """``id=ID,src=PATH`` of podman-build(1); the path absolute."""
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        found["src" if name == "source" else name] = value
+    if found.get("type", "file") != "file" or "env" in found:
+        raise UserError(f"{values.short(text)}: nothing secret is in the environment of a build; write src=PATH")
+    if not found.get("id") or not found.get("src") or found.keys() - {"id", "src", "type"}:
+        raise UserError(f"{values.short(text)} is not a secret of a build; write id=NAME,src=PATH")
+    return f"id={_word(found['id'])},src={_path(found['src'], directory, 'file')}"
+
+
+def _server(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise UserError(f"{values.short(text)} is not an address; write one like 192.0.2.53") from error
+
+
+def _word(text: str) -> str:
+    if re.search(r"[\s,]", values.check_text(text, "the word")):
+        raise UserError(f"{values.short(text)} is several words; write one on each line")
+    return text
+
+
+def _network(lines: Lines, findings: Findings) -> str:
+    """'host' or 'none'."""
+    network = lines.get("Network", _network_mode, "")
+    if network == "none":
+        for key in ("DNS", "DNSOption", "DNSSearch"):
+            for at in lines.of(key):
+                findings.refuse(at, "with Network=none there is nobody to ask; remove one of the two")
+    return network
+
+
+def _network_mode(text: str) -> str:
+    if text not in ("host", "none"):
+        raise UserError(f"{values.short(text)}: a build has the host's network or none; write host or none")
+    return text

@@ -32,6 +32,11 @@ class Networking:
     hosts: tuple[tuple[str, str], ...]
 
 
+def in_pod(mode: NetworkMode) -> Networking:
+    """Of a container whose network is its pod's: nothing of its own."""
+    return Networking(mode, "", (), (), (), (), (), ())
+
+
 def networking(lines: Lines, name: str, names: Mapping[str, str], findings: Findings) -> Networking:
     """What the lines of the container *name* say; *names* are the definitions it may refer to."""
     choices = _choices(lines, name, names, findings)
@@ -55,18 +60,18 @@ def _choices(lines: Lines, name: str, names: Mapping[str, str], findings: Findin
             if choice.container == name:
                 raise UserError(f"{name} is this container itself; name another one")
             for earlier, other in kept:
-                _check_together(choice, other, earlier.line)
+                _check_together(choice, other, earlier.where)
             kept.append((at, choice))
         except UserError as error:
             findings.refuse(at, error)
     return tuple(choice for _, choice in kept)
 
 
-def _check_together(choice: Choice, other: Choice, line: int) -> None:
+def _check_together(choice: Choice, other: Choice, where: str) -> None:
     try:
         networks.together(choice, other)
     except UserError as error:
-        raise UserError(f"line {line} contradicts it: {error}") from error
+        raise UserError(f"{where} contradicts it: {error}") from error
 
 
 def _attachments(lines: Lines, choices: tuple[Choice, ...], findings: Findings) -> tuple[Attachment, ...]:
@@ -98,7 +103,7 @@ def _ports(
     for index, (at, port) in enumerate(found):
         for earlier, other in found[:index]:
             if collide(port, other):
-                findings.refuse(at, f"line {earlier.line} publishes {ports.shown(other)} already; keep one of the two")
+                findings.refuse(at, f"{earlier.where} publishes {ports.shown(other)} already; keep one of the two")
     return found
 
 

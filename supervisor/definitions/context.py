@@ -27,3 +27,6 @@ class Context:
     """Version of the host's systemd; 0 when it is not known, and then every newer key is warned of."""
     host: Mapping[str, str] = field(default_factory=dict)
     """Specifiers of systemd.unit(5) that differ between hosts, but not between boots: letter ('H') to value."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """The units that podman would make of the definitions: unit (``db.service``, ``shop-pod.service``, or what
+    ``ServiceName=`` says) to file name."""

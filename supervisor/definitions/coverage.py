@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 
+from supervisor.definitions import resources, section_keys
 from supervisor.definitions.compose_keys import COMPOSE
-from supervisor.definitions.key import Key, State
+from supervisor.definitions.key import Key, State, done, refused
 from supervisor.definitions.quadlet_keys import ANY, QUADLET
+from supervisor.errors import UserError
 
-__all__ = ["ANY", "TABLE", "Key", "State", "explain", "find", "keys"]
+__all__ = ["ANY", "TABLE", "Key", "State", "explain", "find", "keys", "lookup"]
 
 TABLE: tuple[Key, ...] = QUADLET + COMPOSE
 
@@ -34,9 +36,46 @@ def keys(section: str) -> tuple[Key, ...]:
 
 
 def explain(section: str, name: str) -> str:
-    """Why *name*, which `find` does not know, is refused: a message that names the nearest key where there is one."""
-    known = [key.name for key in keys(section)]
+    """Why *name*, which is no key of *section*, is refused: a message that names the nearest key where there is one."""
+    for other in ("Unit", "Service"):
+        if other != section and section in section_keys.KNOWN and name in section_keys.KNOWN[other]:
+            return f"belongs into [{other}], and systemd would ignore it here; move the line there"
+    known = [key.name for key in keys(section)] or [*section_keys.KNOWN.get(section, ())]
     return f"no such key in [{section}]; {nearest(name, known)}"
+
+
+def lookup(text: str) -> tuple[Key, ...]:
+    """The rows that a person means by *text*: ``Memory``, ``memory=``, ``Pod.Volume``; also of [Unit] and [Service].
+
+    Raises `UserError` that names the nearest key.
+    """
+    section, dot, name = text.strip().removesuffix("=").rpartition(".")
+    wanted = (section.strip("[]").lower(), name.lower())
+    found = tuple(
+        key
+        for key in (*TABLE, *_systemd())
+        if key.name.lower() == wanted[1] and (not dot or key.section.lower() in (wanted[0], ANY))
+    )
+    if not found:
+        raise UserError(f"{text}: no such key; {nearest(name, [key.name for key in (*TABLE, *_systemd())])}")
+    return found
+
+
+def _systemd() -> tuple[Key, ...]:
+    """What systemd's own sections may hold."""
+    own = "goes through to the unit as it is"
+    unit = [done("Unit", name, f"systemd.unit(5); {own}") for name in sorted(section_keys.UNIT)]
+    unit += [refused("Unit", name, "systemd.unit(5)", why) for name, why in sorted(section_keys.UNIT_REFUSED.items())]
+    service = [done("Service", name, f"systemd.service(5); {own}") for name in sorted(section_keys.SERVICE)]
+    limits = "systemd.resource-control(5); set on ctr-NAME.scope, where the processes are"
+    service += [done("Service", name, limits) for name in sorted(resources.KEYS)]
+    service += [refused("Service", name, "", why) for name, why in sorted(section_keys.SERVICE_REFUSED.items())]
+    return (*unit, *service)
+
+
+def is_systemd(section: str, name: str) -> bool:
+    """Whether *name* is a key of systemd in *section*, [Unit] or [Service]."""
+    return name in section_keys.KNOWN.get(section, ())
 
 
 def nearest(word: str, known: list[str]) -> str:

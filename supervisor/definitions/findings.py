@@ -8,6 +8,9 @@ from __future__ import annotations
 from supervisor.definitions.unitfile import Assignment
 from supervisor.errors import Problem
 
+#: Characters of a message; a longer one quotes a value that is longer than anybody means.
+_LONGEST = 700
+
 
 class Findings:
     """Problems and warnings of the file *path*."""
@@ -19,18 +22,18 @@ class Findings:
 
     def refuse(self, at: Assignment, message: object) -> None:
         """*at* is a mistake: nothing will be deployed."""
-        self._problems.append(Problem(self.path, at.line, at.key, str(message)))
+        self._problems.append(_problem(self.path, at, message))
 
     def warn(self, at: Assignment, message: object) -> None:
         """*at* does not do what its author may expect."""
-        self._warnings.append(Problem(self.path, at.line, at.key, str(message)))
+        self._warnings.append(_problem(self.path, at, message))
 
-    def refuse_file(self, line: int, message: str) -> None:
-        """A mistake that belongs to no key; *line* is 0 for the file as a whole."""
-        self._problems.append(Problem(self.path, line, "", message))
+    def refuse_file(self, line: int, message: str, path: str = "") -> None:
+        """A mistake that belongs to no key; *line* is 0 for the file as a whole, *path* that of a drop-in."""
+        self._problems.append(Problem(path or self.path, line, "", _fit(message)))
 
     def warn_file(self, message: str) -> None:
-        self._warnings.append(Problem(self.path, 0, "", message))
+        self._warnings.append(Problem(self.path, 0, "", _fit(message)))
 
     def add(self, problems: tuple[Problem, ...]) -> None:
         """Take over what the parser found."""
@@ -38,9 +41,27 @@ class Findings:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """In file order."""
-        return tuple(sorted(self._problems, key=lambda problem: problem.line))
+        """In file order, those of drop-ins last."""
+        return tuple(sorted(self._problems, key=self._order))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        return tuple(sorted(self._warnings, key=lambda problem: problem.line))
+        return tuple(sorted(self._warnings, key=self._order))
+
+    def _order(self, problem: Problem) -> tuple[bool, str, int]:
+        return (problem.file != self.path, problem.file, problem.line)
+
+
+def _problem(path: str, at: Assignment, message: object) -> Problem:
+    """An argument is named as its author wrote it, not by the key that it became."""
+    if not at.argument:
+        return Problem(at.path or path, at.line, at.key, _fit(str(message)))
+    key = "GlobalArgs" if at.key == "GlobalArgs" else "PodmanArgs"
+    return Problem(at.path or path, at.line, key, _fit(f"{at.argument}: {message}"))
+
+
+def _fit(message: str) -> str:
+    """*message* fit for a terminal, whatever value it quotes; what to do stands at its end."""
+    if not message.isprintable():
+        message = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 200]} … {message[-200:]}"

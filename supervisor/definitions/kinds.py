@@ -46,6 +46,18 @@ BUILD = Kind("Build", "", lambda text: check_name(text, "the file's name"))
 
 KINDS = (CONTAINER, NETWORK, VOLUME, POD, IMAGE, BUILD)
 
+#: What ``ServiceName=`` comes to.
+_SERVICE_NAME = {
+    CONTAINER.section: "the unit is ctr@{name}.service; definitions beside this one may go on calling it "
+    "{value}.service, people and other units not",
+    POD.section: "the unit is ctr@{name}.target; definitions beside this one may go on calling it {value}.service, "
+    "people and other units not",
+    **{
+        kind.section: f"a {kind.what} is no unit here; definitions that name {{value}}.service find it there anyway"
+        for kind in (NETWORK, VOLUME, IMAGE, BUILD)
+    },
+}
+
 _UNIT_SECTIONS = frozenset({"Quadlet", "Unit", "Service", "Install"})
 
 
@@ -61,34 +73,49 @@ def defined_name(file: UnitFile, kind: Kind) -> str:
     podman puts 'systemd-' before the file's name, so that its own commands do not collide; here nothing is put there.
     """
     stem = kind.stem(file.path)
-    if "@" in stem:
-        raise UserError(
-            f"'{stem}' is a template, and templates are not supported yet; write one file for each instance"
-        )
+    if stem.endswith("@"):
+        raise UserError(f"'{stem}' is a template; an instance of it has a name behind the '@'")
     written = [at.value for at in file.of(kind.section) if kind.name_key and at.key == kind.name_key]
+    unit_name = unit_stem(file, kind)
     if not written or not written[-1]:
-        check_name(stem, "the file's name")
-        return kind.check(stem)
-    text = written[-1][1:-1] if written[-1][0] == written[-1][-1] == '"' else written[-1]
-    return kind.check(specifiers.expand(text, stem=stem, unit=unit(kind, stem)))
+        # podman's default is systemd-%N, and systemd-%p_%i for an instance.
+        default = unit_name if kind is CONTAINER else stem
+        return kind.check(check_name(default.replace("@", "_", 1), "the file's name"))
+    text = _unquoted(written[-1])
+    return kind.check(specifiers.expand(text, stem=unit_name, unit=f"{unit_name}.service", more=file.specifiers))
 
 
 def unit(kind: Kind, stem: str) -> str:
-    """What ``%n`` is in a file that has no name yet: the unit that podman makes of it."""
+    """The unit that podman makes of the file *stem*."""
     return f"{stem}.service" if kind is CONTAINER else f"{stem}-{kind.what}.service"
+
+
+def unit_stem(file: UnitFile, kind: Kind) -> str:
+    """The name of the unit that podman makes of *file*, without ``.service``: what ``%N`` is."""
+    named = [at.value for at in file.of(kind.section) if at.key == "ServiceName"]
+    return (named and _unquoted(named[-1])) or unit(kind, kind.stem(file.path)).removesuffix(".service")
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
 
 
 def name_or_refuse(file: UnitFile, kind: Kind, findings: Findings) -> str:
     """As `defined_name`; a stand-in after a mistake, so that the rest of the file is checked too."""
     try:
-        return defined_name(file, kind)
+        name = defined_name(file, kind)
     except UserError as error:
-        at = [at for at in file.of(kind.section) if at.key == kind.name_key and at.value]
-        if at and "@" not in kind.stem(file.path):
-            findings.refuse(at[-1], error)
+        keys = (kind.name_key, "ServiceName") if kind is CONTAINER else (kind.name_key,)
+        written = [at for at in file.of(kind.section) if at.key in keys and at.value]
+        if written and not kind.stem(file.path).endswith("@"):
+            findings.refuse(written[-1], error)
         else:
             findings.refuse_file(0, str(error))
         return "invalid"
+    for at in file.of(kind.section):
+        if at.key == "ServiceName" and at.value:
+            findings.warn(at, _SERVICE_NAME[kind.section].format(name=name, value=unit_stem(file, kind)[:80]))
+    return name
 
 
 def check_sections(file: UnitFile, kind: Kind, findings: Findings, needs: str = "") -> None:
@@ -96,27 +123,24 @@ def check_sections(file: UnitFile, kind: Kind, findings: Findings, needs: str = 
     known = _UNIT_SECTIONS | {kind.section}
     for section in file.sections:
         if section.name in FILE_KINDS:
-            findings.refuse_file(section.line, f"[{section.name}]: {FILE_KINDS[section.name]}")
+            findings.refuse_file(section.line, f"[{section.name}]: {FILE_KINDS[section.name]}", section.path)
         elif section.name not in known and not section.name.startswith("X-"):
             names = ", ".join(f"[{name}]" for name in sorted(known))
-            findings.refuse_file(
-                section.line, f"[{section.name}] is not a section of a {kind.suffix} file; use {names}"
-            )
+            text = f"[{section.name}] is not a section of a {kind.suffix} file; use {names}"
+            findings.refuse_file(section.line, text, section.path)
     if not any(section.name == kind.section for section in file.sections):
         findings.refuse_file(0, f"has no [{kind.section}] section; add one{needs}")
 
 
 def check_no_unit(file: UnitFile, kind: Kind, findings: Findings) -> None:
-    """[Unit], [Service] and [Install] of a definition that becomes no unit of its own."""
-    for at in (*file.of("Unit"), *file.of("Service")):
+    """[Unit], [Service] and [Install] of a definition that becomes no unit of its own: whatever says when, with what or
+    how long podman's unit is started means nothing here; what it would run does, and is refused."""
+    for at in (*file.of("Unit"), *file.of("Service"), *file.of("Install")):
         if at.key.startswith("X-") or (at.section == "Unit" and at.key in ("Description", "Documentation")):
             continue
-        findings.refuse(at, f"a {kind.what} is no unit, so it would do nothing; write it in the .container file")
-    for at in file.of("Install"):
-        key = coverage.find("Install", at.key)
-        if at.key.startswith("X-"):
-            continue
-        if key is None:
-            findings.refuse(at, coverage.explain("Install", at.key))
-        else:
+        if at.section == "Service" and at.key.startswith("Exec"):
+            findings.refuse(at, f"a {kind.what} is no unit, so it would not be run; write it in the .container file")
+        elif coverage.is_systemd(at.section, at.key) or coverage.find(at.section, at.key):
             findings.warn(at, f"has no effect: a {kind.what} is there before the first container that uses it starts")
+        else:
+            findings.refuse(at, coverage.explain(at.section, at.key))

@@ -19,13 +19,17 @@ T = TypeVar("T")
 
 
 class Lines:
-    """The assignments of *section*. What the table refuses or does not know is reported here, once, and then gone."""
+    """The assignments of *section*. What the table refuses or does not know is reported here, once, and then gone.
+
+    *stem* is what ``%N`` is (`kinds.unit_stem`), *unit* what ``%n`` is.
+    """
 
     def __init__(self, file: UnitFile, section: str, findings: Findings, *, stem: str, unit: str) -> None:
         self._section = section
         self._findings = findings
         self._stem = stem
         self._unit = unit
+        self._more = file.specifiers
         self._lines: dict[str, list[Assignment]] = {}
         for assignment in file.of(section):
             self._take(assignment)
@@ -44,7 +48,9 @@ class Lines:
             self._lines.setdefault(at.key, []).append(at)
         else:
             for earlier in self._lines.get(at.key, ()):
-                self._findings.warn(earlier, f"has no effect: line {at.line} sets it again; remove one of the two")
+                if earlier.path != at.path:
+                    continue  # what drop-ins are for
+                self._findings.warn(earlier, f"has no effect: {at.where} sets it again; remove one of the two")
             self._lines[at.key] = [at]
 
     def of(self, key: str) -> tuple[Assignment, ...]:
@@ -83,7 +89,8 @@ class Lines:
 
     def _add(self, found: list[tuple[Assignment, T]], at: Assignment, word: str, convert: Callable[[str], T]) -> None:
         try:
-            found.append((at, convert(specifiers.expand(word, stem=self._stem, unit=self._unit))))
+            text = specifiers.expand(word, stem=self._stem, unit=self._unit, more=self._more)
+            found.append((at, convert(text)))
         except UserError as error:
             self._findings.refuse(at, error)
 

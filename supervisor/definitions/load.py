@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from supervisor.definitions import build_file, image_file, kinds, network_file, pod_file, ports, quadlet, volume_file
 from supervisor.definitions.context import Context
-from supervisor.definitions.quadlet_keys import FILE_KINDS
-from supervisor.definitions.unitfile import UnitFile, parse
+from supervisor.definitions.dropins import Read
+from supervisor.definitions.gathering import gather
+from supervisor.definitions.unitfile import Assignment, UnitFile
 from supervisor.errors import Problem, UserError
 from supervisor.spec.container import Container
 from supervisor.spec.network import Network, PublishedPort
@@ -24,13 +25,9 @@ from supervisor.spec.ports import collide
 from supervisor.spec.sourcing import Build, ImageSource
 from supervisor.spec.volume import Volume
 
-#: What is at an absolute path: a file's bytes, or the names in a directory. Raises OSError.
-Read = Callable[[str], bytes | tuple[str, ...]]
+__all__ = ["Loaded", "Read", "load"]
 
-_REFUSED = {f".{section.lower()}": reason for section, reason in FILE_KINDS.items()}
-_SUFFIXES = f"{', '.join(kind.suffix for kind in kinds.KINDS[:-1])} or {kinds.KINDS[-1].suffix}"
-_DROP_IN_SUFFIXES = tuple(f"{kind.what}.d" for kind in kinds.KINDS)
-_DROP_IN = "drop-in directories are not supported yet; write the settings into the file itself"
+D = TypeVar("D", Container, Network, Volume, Pod, ImageSource, Build)
 
 
 class _Outcome(Protocol):
@@ -54,6 +51,10 @@ class Loaded:
     pods: tuple[Pod, ...] = ()
     images: tuple[ImageSource, ...] = ()
     builds: tuple[Build, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    """Every line that was read, also of files that have mistakes."""
+    sources: tuple[str, ...] = ()
+    """Every definition that was read: those that have mistakes are the source of nothing above."""
 
 
 def load(paths: str | Iterable[str], read: Read, context: Context | None = None) -> Loaded:
@@ -63,14 +64,11 @@ def load(paths: str | Iterable[str], read: Read, context: Context | None = None)
     a path of their own they are a problem. *context* gives the host's facts; its *names* are extended by what is found.
     Never raises for bad input: what *read* cannot read is a problem.
     """
-    problems: list[Problem] = []
-    files: dict[str, UnitFile] = {}
-    for path in (paths,) if isinstance(paths, str) else paths:
-        _gather(path, read, files, problems, named=True)
-    names, clashes = _names(files)
-    problems += clashes
     base = context or Context()
-    together = dataclasses.replace(base, names={**base.names, **names})
+    gathered = gather((paths,) if isinstance(paths, str) else tuple(paths), read, base.host)
+    files = gathered.files
+    names, clashes = _names(files)
+    together = dataclasses.replace(base, names={**base.names, **names}, units={**base.units, **_units(files)})
     images = [image_file.compile_unit(file, together) for file in _of(files, kinds.IMAGE)]
     builds = [build_file.compile_unit(file, together) for file in _of(files, kinds.BUILD)]
     pods = [pod_file.compile_unit(file, together) for file in _of(files, kinds.POD)]
@@ -81,19 +79,45 @@ def load(paths: str | Iterable[str], read: Read, context: Context | None = None)
     )
     containers = [quadlet.compile_unit(file, together) for file in _of(files, kinds.CONTAINER)]
     networks = [network_file.compile_unit(file) for file in _of(files, kinds.NETWORK)]
-    volumes = [volume_file.compile_unit(file) for file in _of(files, kinds.VOLUME)]
+    volumes = [volume_file.compile_unit(file, together) for file in _of(files, kinds.VOLUME)]
     compiled: tuple[_Outcome, ...] = (*containers, *networks, *volumes, *pods, *images, *builds)
+    moved = gathered.templates
     refused = {problem.file for problem in clashes}
+    problems = [*gathered.problems, *clashes, *(problem for one in compiled for problem in one.problems)]
+    warnings = [*gathered.warnings, *(warning for one in compiled for warning in one.warnings)]
     return Loaded(
-        tuple(one.container for one in containers if one.container and one.container.source not in refused),
-        tuple(problems) + tuple(problem for one in compiled for problem in one.problems),
-        tuple(warning for one in compiled for warning in one.warnings) + _port_clashes(containers),
-        tuple(one.network for one in networks if one.network and one.network.source not in refused),
-        tuple(one.volume for one in volumes if one.volume and one.volume.source not in refused),
-        tuple(one.pod for one in pods if one.pod and one.pod.source not in refused),
-        tuple(one.image for one in images if one.image and one.image.source not in refused),
-        tuple(one.build for one in builds if one.build and one.build.source not in refused),
+        _valid((one.container for one in containers), refused, moved),
+        _placed(problems, moved),
+        _placed([*warnings, *_port_clashes([*containers, *pods])], moved),
+        _valid((one.network for one in networks), refused, moved),
+        _valid((one.volume for one in volumes), refused, moved),
+        _valid((one.pod for one in pods), refused, moved),
+        _valid((one.image for one in images), refused, moved),
+        _valid((one.build for one in builds), refused, moved),
+        tuple(at for file in files.values() for at in file.assignments),
+        tuple(moved.get(path, path) for path in files),
     )
+
+
+def _valid(found: Iterable[D | None], refused: set[str], moved: Mapping[str, str]) -> tuple[D, ...]:
+    """Those without mistakes. One that has no file of its own comes from its template."""
+    good = (one for one in found if one and one.source not in refused)
+    return tuple(dataclasses.replace(one, source=moved[one.source]) if one.source in moved else one for one in good)
+
+
+def _placed(problems: Iterable[Problem], moved: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Each once (a drop-in may serve many definitions), at a file that is there."""
+    return tuple(dict.fromkeys(Problem(moved.get(p.file, p.file), p.line, p.key, p.message) for p in problems))
+
+
+def _units(files: Mapping[str, UnitFile]) -> dict[str, str]:
+    """The unit that podman would make of each file: its name to the file's."""
+    found = {}
+    for path, file in files.items():
+        kind = kinds.of(path)
+        assert kind is not None  # gather takes no other files
+        found[f"{kinds.unit_stem(file, kind)}.service"] = posixpath.basename(path)
+    return found
 
 
 def _references(images: Iterable[image_file.Compiled], builds: Iterable[build_file.Compiled]) -> dict[str, str]:
@@ -102,69 +126,42 @@ def _references(images: Iterable[image_file.Compiled], builds: Iterable[build_fi
     return found | {posixpath.basename(b.build.source): b.build.tags[0] for b in builds if b.build}
 
 
-def _of(files: dict[str, UnitFile], kind: kinds.Kind) -> list[UnitFile]:
+def _of(files: Mapping[str, UnitFile], kind: kinds.Kind) -> list[UnitFile]:
     return [file for path, file in files.items() if kinds.of(path) is kind]
 
 
-def _gather(path: str, read: Read, files: dict[str, UnitFile], problems: list[Problem], *, named: bool) -> None:
-    """Parse what is at *path* into *files*; *named* when the caller asked for this very path."""
-    suffix = posixpath.splitext(path)[1]
-    if suffix in _REFUSED:
-        problems.append(Problem(path, 0, "", _REFUSED[suffix]))
-        return
-    kind = kinds.of(path)
-    if path in files or not (named or kind):
-        return
-    try:
-        content = read(path)
-    except OSError as error:
-        problems.append(Problem(path, 0, "", f"cannot be read: {error.strerror or error}"))
-        return
-    if isinstance(content, bytes):
-        if kind:
-            files[path] = parse(path, content)
-        else:
-            problems.append(Problem(path, 0, "", f"is not a definition; give a {_SUFFIXES} file or a directory"))
-        return
-    if not named and kind:
-        problems.append(Problem(path, 0, "", f"is a directory; a {kind.suffix} file was expected"))
-        return
-    for name in sorted(content):
-        if name.endswith(_DROP_IN_SUFFIXES):
-            problems.append(Problem(posixpath.join(path, name), 0, "", _DROP_IN))
-        elif not name.startswith("."):
-            _gather(posixpath.join(path, name), read, files, problems, named=False)
-
-
-def _names(files: dict[str, UnitFile]) -> tuple[dict[str, str], list[Problem]]:
+def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Problem]]:
     """What each file name stands for, and what to say of two files that define the same."""
     names: dict[str, str] = {}
     owner: dict[tuple[str, str], str] = {}
     problems: list[Problem] = []
     for path, file in files.items():
         kind = kinds.of(path)
-        assert kind is not None  # _gather takes no other files
+        assert kind is not None  # gather takes no other files
         try:
             name = kinds.defined_name(file, kind)
         except UserError:
             continue  # reported when the file is compiled
-        first = owner.setdefault((kind.what, name), path)
+        # A pod and a container cannot have one name: their networks, addresses and directories have it.
+        first = owner.setdefault((kinds.CONTAINER.what if kind is kinds.POD else kind.what, name), path)
         for one, other in ((path, first), (first, path)) if first != path else ():
-            problems.append(Problem(one, 0, "", f"{other} defines the {kind.what} '{name}' too; rename one of them"))
+            what = f"{posixpath.splitext(other)[1][1:]} '{name}'"
+            problems.append(Problem(one, 0, "", f"{other} defines the {what} too; rename one of them"))
         names.setdefault(posixpath.basename(path), name)
     return names, problems
 
 
-def _port_clashes(compiled: list[quadlet.Compiled]) -> tuple[Problem, ...]:
+def _port_clashes(compiled: Iterable[quadlet.Compiled | pod_file.Compiled]) -> tuple[Problem, ...]:
     """Warnings for ports of the host that two definitions publish: both may be deployed, not both started.
 
-    Twice in one file is a mistake, and such a file is not among *compiled* with a container.
+    Twice in one file is a mistake, and such a file is not among *compiled* with a container or pod.
     """
+    valid = [(one.pod if isinstance(one, pod_file.Compiled) else one.container, one.ports) for one in compiled]
     wanted = [
-        (port.host, port, line, one.container.source)
-        for one in compiled
-        for line, port in one.ports
-        if one.container and port.host
+        (port.host, port, at.line, at.path or one.source)
+        for one, published in valid
+        for at, port in published
+        if one and port.host
     ]
     wanted.sort(key=lambda item: item[0])
     found: list[Problem] = []

@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from supervisor.definitions import values
+from supervisor.definitions import mount_options, values
 from supervisor.errors import UserError
 from supervisor.names import check_name
+from supervisor.render import masking
 from supervisor.spec.container import Mount, MountType
 from supervisor.spec.volumes import anonymous
 
@@ -33,6 +33,10 @@ class Place:
     names: Mapping[str, str] | None = None
     """What ``data.volume`` stands for: the definitions' file names, and the names of what they define; None on a
     command line, which has none."""
+    apparmor: bool = False
+    """Whether the host's kernel has AppArmor."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """What ``web.image`` and ``web.build`` beside this definition stand for: the images that containers run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +46,6 @@ class Mounted:
     mount: Mount
     warnings: tuple[str, ...] = ()
 
-
-def _mode(text: str) -> str:
-    if re.fullmatch("[0-7]{3,5}", text):
-        return text
-    raise UserError(f"{values.short(text)} is not a file mode; write octal digits, like 1777")
-
-
-_PROPAGATION = values.words("slave private unbindable rslave rprivate runbindable")
-_FLAGS = values.words("ro rw nosuid suid nodev dev noexec exec")
-_RELABELLED = frozenset({"z", "Z"})
-_BIND = _FLAGS | _PROPAGATION | _RELABELLED | {"bind", "rbind", "U"}
-_VOLUME = _FLAGS | _RELABELLED | {"U", "copy", "nocopy"}
-_OPPOSITES = (
-    ("ro", "rw"),
-    ("suid", "nosuid"),
-    ("dev", "nodev"),
-    ("exec", "noexec"),
-    ("bind", "rbind"),
-    ("tmpcopyup", "notmpcopyup"),
-    ("copy", "nocopy"),
-    ("z", "Z"),
-)
-_TMPFS_FLAGS = _FLAGS | values.words("noatime atime nodiratime relatime strictatime sync tmpcopyup notmpcopyup")
-_TMPFS_VALUES: dict[str, Callable[[str], str]] = {
-    "size": lambda text: text if re.fullmatch(r"[0-9]{1,3}%", text) else str(values.size(text)),
-    "mode": _mode,
-    "uid": lambda text: str(values.integer(text, 0, 2**32 - 2)),
-    "gid": lambda text: str(values.integer(text, 0, 2**32 - 2)),
-    "nr_inodes": lambda text: str(values.size(text)),
-    "nr_blocks": lambda text: str(values.size(text)),
-}
 
 #: Options of --mount that are booleans: what true and what false mean in the words of --volume.
 _BOOLEAN_OPTIONS = {
@@ -89,21 +62,6 @@ _BOOLEAN_OPTIONS = {
 #: Other names of the options of --mount that are no mount options.
 _MEMBERS = {"src": "source", "destination": "target", "dst": "target", "volume-subpath": "subpath"}
 
-_RELABEL = "relabelling is not supported yet; label the files on the host with chcon(1)"
-_SHARED = "mounts made in the container cannot be seen outside, as its root has a namespace of its own; use rslave"
-_REFUSED = {
-    "shared": _SHARED,
-    "rshared": _SHARED,
-    "O": "a temporary overlay over the source is not supported yet; mount it read-only with 'ro'",
-    "U": "nobody but the container has files there, and they belong to whom 'uid=' and 'gid=' say",
-    "noswap": "keeping a tmpfs out of swap is not supported yet; write MemorySwapMax=0 in [Service]",
-    "idmap": "ID-mapped mounts are not supported yet; make the files belong to the container's user",
-    "copy": "only a new volume starts with the image's files; give a volume's name as source",
-    "nocopy": "nothing is ever copied into what is no volume; remove it",
-    "subpath": "only a named volume has one; write Mount=type=volume,source=NAME,subpath=PATH",
-}
-
-
 def volume(text: str, place: Place) -> Mounted:
     """``[SOURCE:]TARGET[:OPTIONS]``: '/x' and './x' are host paths, any other source is the name of a volume."""
     parts = text.split(":", 2)
@@ -119,12 +77,12 @@ def volume(text: str, place: Place) -> Mounted:
 def tmpfs(text: str) -> Mounted:
     """``PATH[:OPTIONS]``; options as in tmpfs(5)."""
     target, _, options = text.partition(":")
-    words = _tmpfs_options(option for option in options.split(",") if option)
+    words = mount_options.tmpfs(option for option in options.split(",") if option)
     return Mounted(Mount(MountType.TMPFS, _target(target), "", words))
 
 
 def mount(text: str, place: Place) -> Mounted:
-    """``type=bind|volume|tmpfs,source=...,target=...,OPTIONS``, comma-separated; without a type it is a volume."""
+    """``type=KIND,source=...,target=...,OPTIONS``, comma-separated; without a type it is a volume."""
     try:
         # strict: an unbalanced quote is an error rather than part of the value.
         rows = list(csv.reader([text], strict=True))
@@ -132,34 +90,110 @@ def mount(text: str, place: Place) -> Mounted:
         raise UserError(f"{values.short(text)} is not a list of comma-separated values: {error}") from error
     given = {"type": "volume", "source": "", "target": "", "subpath": ""}
     options: list[str] = []
-    for field in rows[0] if rows else []:
-        name, equals, value = field.partition("=")
+    for word in rows[0] if rows else []:
+        name, equals, value = word.partition("=")
         if (member := _MEMBERS.get(name, name)) in given:
             given[member] = value
-        else:
+        elif name != "consistency":  # of Docker Desktop; podman passes over it
             options += _mount_option(name, value if equals else None)
-    if not given["target"]:
+    if not given["target"] and given["type"] != "glob":
         raise UserError(f"{values.short(text)} says not where to mount; add target=/PATH")
-    return _spelled_out(given["type"], given["source"], given["target"], given["subpath"], options, place)
+    asked = _Asked(**given, options=tuple(options))
+    if asked.type not in _KINDS:
+        raise UserError(f"mounts of type {values.short(asked.type)} are not supported; use {', '.join(sorted(_KINDS))}")
+    if asked.subpath and asked.type not in ("volume", "image"):
+        raise UserError("option subpath: only a named volume or an image has one; remove it")
+    return _KINDS[asked.type](asked, place)
 
 
-def _spelled_out(kind: str, source: str, target: str, inside: str, options: list[str], place: Place) -> Mounted:
-    if inside and (kind != "volume" or not source):
-        raise UserError(f"option subpath: {_REFUSED['subpath']}")
-    if kind == "tmpfs":
-        if source:
-            raise UserError("a tmpfs has no source; remove source=")
-        return Mounted(Mount(MountType.TMPFS, _target(target), "", _tmpfs_options(options)))
-    if kind not in ("bind", "volume"):
-        raise UserError(f"mounts of type {values.short(kind)} are not supported; use bind, volume or tmpfs")
-    if kind == "volume" and not source:
-        return volume(target, place)
-    if (kind == "bind") != source.startswith(("/", ".")):
-        raise UserError(_mismatch(kind, source))
-    found = _sourced(source, target, options, place)
-    if not inside:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The value of a Mount=, taken apart; texts are empty where nothing was written."""
+
+    type: str
+    source: str
+    target: str
+    subpath: str
+    options: tuple[str, ...]
+
+    def no_source(self) -> None:
+        if self.source:
+            raise UserError(f"a {self.type} has no source; remove source=")
+
+
+def _bind(asked: _Asked, place: Place) -> Mounted:
+    source = asked.source or asked.target
+    if not source.startswith(("/", ".")):
+        raise UserError(
+            f"the source {values.short(source)} of a bind mount is not a path; begin it with '/' or './'"
+        )
+    return _sourced(source, asked.target, asked.options, place, mount_options.BIND - {"O"})
+
+
+def _named(asked: _Asked, place: Place) -> Mounted:
+    if not asked.source:
+        if asked.subpath:
+            raise UserError("a volume that nobody named has no subpath; give it a name with source=NAME")
+        found = volume(asked.target, place)
+        words = mount_options.checked(asked.options, mount_options.VOLUME - {"O"})
+        return Mounted(dataclasses.replace(found.mount, options=words), found.warnings)
+    if asked.source.startswith(("/", ".")):
+        raise UserError(
+            f"the source {values.short(asked.source)} of a volume is a path; write type=bind, or the volume's name"
+        )
+    found = _sourced(asked.source, asked.target, asked.options, place, mount_options.VOLUME - {"O"})
+    if not asked.subpath:
         return found
-    return Mounted(dataclasses.replace(found.mount, options=(*found.mount.options, f"subpath={_subpath(inside)}")))
+    options = (*found.mount.options, f"subpath={_subpath(asked.subpath)}")
+    return Mounted(dataclasses.replace(found.mount, options=options), found.warnings)
+
+
+def _image(asked: _Asked, place: Place) -> Mounted:
+    """Read-only, unless ``rw`` is written; what is written then is thrown away with the container."""
+    if not asked.source:
+        raise UserError("an image mount needs a source; add source=IMAGE")
+    options = tuple(option for option in asked.options if option != "idmap")  # always with the container's users
+    words = mount_options.checked(options, mount_options.IMAGE)
+    if asked.subpath:  # podman wants it absolute here, docker relative
+        words += (f"subpath={_subpath(asked.subpath.lstrip('/'))}",)
+    return Mounted(Mount(MountType.IMAGE, _target(asked.target), _reference(asked.source, place), words))
+
+
+def _glob(asked: _Asked, place: Place) -> Mounted:
+    """Each path that matches when the container is deployed, in the directory *target*, or where it is on the host."""
+    if not asked.source.startswith(("/", ".")):
+        raise UserError(f"the source {values.short(asked.source)} is not a pattern of paths; begin it with '/' or './'")
+    pattern = values.path(posixpath.join(place.directory, asked.source), "source")
+    masking.matches(pattern, "/")
+    target = _target(asked.target) if asked.target else ""
+    words = mount_options.checked(asked.options, mount_options.BIND - {"O"})
+    return Mounted(Mount(MountType.GLOB, target, pattern, words))
+
+
+def _tmpfs(asked: _Asked, _: Place) -> Mounted:
+    asked.no_source()
+    return Mounted(Mount(MountType.TMPFS, _target(asked.target), "", mount_options.tmpfs(asked.options)))
+
+
+def _ramfs(asked: _Asked, _: Place) -> Mounted:
+    asked.no_source()
+    return Mounted(Mount(MountType.RAMFS, _target(asked.target), "", mount_options.ramfs(asked.options)))
+
+
+def _devpts(asked: _Asked, _: Place) -> Mounted:
+    asked.no_source()
+    return Mounted(Mount(MountType.DEVPTS, _target(asked.target), "", mount_options.devpts(asked.options)))
+
+
+_KINDS: dict[str, Callable[[_Asked, Place], Mounted]] = {
+    "bind": _bind,
+    "devpts": _devpts,
+    "glob": _glob,
+    "image": _image,
+    "ramfs": _ramfs,
+    "tmpfs": _tmpfs,
+    "volume": _named,
+}
 
 
 def _subpath(text: str) -> str:
@@ -169,14 +203,6 @@ def _subpath(text: str) -> str:
     if not text or text.startswith("/") or path == "." or ".." in text.split("/"):
         raise UserError(f"the subpath {values.short(text)} is no place in a volume; write a relative path without '..'")
     return path
-
-
-def _mismatch(kind: str, source: str) -> str:
-    if kind == "volume":
-        return f"the source {values.short(source)} of a volume is a path; write type=bind, or the volume's name"
-    if not source:
-        return "a bind mount needs a source; add source=/PATH"
-    return f"the source {values.short(source)} of a bind mount is not a path; begin it with '/' or './'"
 
 
 def _mount_option(name: str, value: str | None) -> list[str]:
@@ -196,24 +222,39 @@ def _mount_option(name: str, value: str | None) -> list[str]:
     return [name if value is None else f"{name}={value}"]
 
 
-def _sourced(source: str, target: str, options: Iterable[str], place: Place) -> Mounted:
-    """A bind mount or a named volume."""
+def _sourced(
+    source: str, target: str, options: Iterable[str], place: Place, allowed: frozenset[str] | None = None
+) -> Mounted:
+    """A bind mount or a named volume; *allowed*: instead of all options that it may have."""
+    given = tuple(options)
+    said = mount_options.meaningless(given)
     if source.startswith(("/", ".")):
         base = source if source.startswith("/") else posixpath.join(place.directory, source)
-        words = _options(options, _BIND, place)
-        return Mounted(Mount(MountType.BIND, _target(target), values.path(base, "source"), words))
+        words = mount_options.checked(given, allowed or mount_options.BIND)
+        return Mounted(Mount(MountType.BIND, _target(target), values.path(base, "source"), words), said)
     if source.endswith(".volume"):
         source = _defined(source, target, place)
     elif source.endswith(".image"):
-        raise UserError(f"{values.short(source)}: mounting an image is not supported yet; write a volume's name")
+        raise UserError(
+            f"{values.short(source)} is no volume; write Mount=type=image,source={source},destination={target}"
+        )
     if not source:
         raise UserError("the source is empty; write a path, a volume's name, or TARGET alone")
     if "/" in source:
         raise UserError(
             f"the source {values.short(source)} is neither a path nor a name; begin a path with '/' or './'"
         )
-    words = _options(options, _VOLUME, place)
-    return Mounted(Mount(MountType.VOLUME, _target(target), check_name(source, "volume name"), words))
+    words = mount_options.checked(given, allowed or mount_options.VOLUME)
+    return Mounted(Mount(MountType.VOLUME, _target(target), check_name(source, "volume name"), words), said)
+
+
+def _reference(text: str, place: Place) -> str:
+    """The image that *text* names, or that the definition of that name beside this one gives."""
+    if text.endswith((".image", ".build")):
+        if text not in place.references:
+            raise UserError(f"there is no valid {text} beside this definition; add it, or write the image's name")
+        return place.references[text]
+    return values.image(text)
 
 
 def _defined(file: str, target: str, place: Place) -> str:
@@ -226,47 +267,17 @@ def _defined(file: str, target: str, place: Place) -> str:
     raise UserError(f"there is no valid {file} beside this definition; add it, or write the volume's name")
 
 
-def _options(options: Iterable[str], allowed: frozenset[str], place: Place) -> tuple[str, ...]:
-    words: list[str] = []
-    for option in filter(None, options):
-        if option not in allowed:
-            raise UserError(_why_not(option, allowed))
-        if option in _RELABELLED and place.selinux:
-            raise UserError(f"option {option}: {_RELABEL}")
-        words.append(option)
-    _check_contradiction(words)
-    return tuple(words)
-
-
-def _why_not(option: str, allowed: frozenset[str]) -> str:
-    name = option.partition("=")[0]
-    if name in _REFUSED:
-        return f"option {name}: {_REFUSED[name]}"
-    if name in _PROPAGATION | {"bind", "rbind"}:
-        return f"option {name} is for bind mounts only; remove it, or give a host path as source"
-    return f"{values.short(option)} is no mount option; use {', '.join(sorted(allowed))}"
-
-
-def _check_contradiction(words: list[str]) -> None:
-    for one, other in _OPPOSITES:
-        if one in words and other in words:
-            raise UserError(f"options {one} and {other} contradict each other; keep one")
-    if len(modes := sorted(_PROPAGATION.intersection(words))) > 1:
-        raise UserError(f"options {' and '.join(modes)} contradict each other; keep one")
-
-
-def _tmpfs_options(options: Iterable[str]) -> tuple[str, ...]:
-    words: list[str] = []
-    for option in options:
-        name, equals, value = option.partition("=")
-        if equals and name in _TMPFS_VALUES:
-            words.append(f"{name}={_TMPFS_VALUES[name](value)}")
-        elif option in _TMPFS_FLAGS:
-            words.append(option)
-        else:
-            raise UserError(_why_not(option, _TMPFS_FLAGS | {f"{known}=" for known in _TMPFS_VALUES}))
-    _check_contradiction(words)
-    return tuple(words)
+def rootfs(text: str) -> tuple[str | None, bool]:
+    """``DIRECTORY[:OPTIONS]`` of a root file system (podman-run(1) --rootfs), and whether what the container changes in
+    it is thrown away. ``idmap`` adds nothing: with users of its own a container's root is always mapped."""
+    path, _, given = text.partition(":")
+    options = given.split(",") if given else []
+    if unknown := next((option for option in options if option not in ("O", "idmap")), ""):
+        raise UserError(f"{values.short(unknown)} is no option of a root file system; write O or idmap")
+    directory = values.path(path, "directory")
+    if directory == "/":
+        raise UserError("'/' is the host's own root; write the directory of another one")
+    return directory, "O" in options
 
 
 def _target(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from supervisor.definitions import kinds, network_values, networks, values
+from supervisor.definitions import kinds, network_values, networks, podman_args, values
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import NETWORK
 from supervisor.definitions.labels import labels
@@ -34,12 +34,13 @@ def compile_unit(file: UnitFile) -> Compiled:
     """Compile *file*. Never raises for bad input."""
     findings = Findings(file.path)
     findings.add(file.problems)
+    file = podman_args.expand_section(file, NETWORK.section, findings)
     name = kinds.name_or_refuse(file, NETWORK, findings)
     kinds.check_sections(file, NETWORK, findings)
     kinds.check_no_unit(file, NETWORK, findings)
-    stem = NETWORK.stem(file.path)
-    Lines(file, "Quadlet", findings, stem=stem, unit=kinds.unit(NETWORK, stem))
-    lines = Lines(file, "Network", findings, stem=stem, unit=kinds.unit(NETWORK, stem))
+    stem = kinds.unit_stem(file, NETWORK)
+    Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
+    lines = Lines(file, "Network", findings, stem=stem, unit=f"{stem}.service")
     network = _network(file.path, name, lines, findings)
     return Compiled(None if findings.problems else network, findings.problems, findings.warnings)
 

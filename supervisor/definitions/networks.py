@@ -31,7 +31,7 @@ _REFUSED = {
     "pasta": _USER_MODE,
     "private": "says not which network; remove the line for the default network, or write none or a network's name",
     "ns": "cannot be joined by path; write container:NAME for the network of another container",
-    "pod": "is not supported yet; write container:NAME for the network of another container",
+    "pod": "is no network; a definition joins a pod with Pod=NAME.pod",
 }
 
 #: What may stand in Network= without being a network's name.

@@ -9,25 +9,36 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from supervisor.definitions import kinds, mounts, podman_args, resources, secrets, values
+from supervisor.definitions import (
+    container_process,
+    devices,
+    fetching,
+    kinds,
+    mounts,
+    own_section,
+    podman_args,
+    secrets,
+    values,
+)
 from supervisor.definitions.container_health import wellness
-from supervisor.definitions.container_network import Networking, networking
+from supervisor.definitions.container_limits import limits
+from supervisor.definitions.container_network import Networking, in_pod, networking
 from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import CONTAINER
 from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
+from supervisor.definitions.membership import joined, membership
 from supervisor.definitions.podman_args import Extras
-from supervisor.definitions.quadlet_keys import FILE_KINDS
 from supervisor.definitions.sections import Neighbours, Sections, compile_sections
 from supervisor.definitions.security import security
 from supervisor.definitions.unitfile import Assignment, UnitFile, parse
 from supervisor.definitions.userns import user_namespace
 from supervisor.errors import Problem, UserError
 from supervisor.names import service_unit
-from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, ScopeProperty
+from supervisor.spec.container import Container, Entry, Mount, MountType, NamespaceMode, PullPolicy, UnitSections
 from supervisor.spec.network import NetworkMode, PublishedPort
 from supervisor.spec.secret import Secret
 
@@ -39,7 +50,7 @@ class Compiled:
     container: Container | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    ports: tuple[tuple[int, PublishedPort], ...] = ()
+    ports: tuple[tuple[Assignment, PublishedPort], ...] = ()
     """The published ports with the lines that ask for them, for checks across files."""
 
 
@@ -58,20 +69,27 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
     file, extras = podman_args.expand(file, findings)
     name = kinds.name_or_refuse(file, CONTAINER, findings)
     kinds.check_sections(file, CONTAINER, findings, " with Image= or Rootfs=")
-    sections = compile_sections(
-        file, findings, Neighbours(context.names, posixpath.basename(file.path), context.systemd)
-    )
-    stem = CONTAINER.stem(file.path)
-    Lines(file, "Quadlet", findings, stem=stem, unit=service_unit(name))
+    neighbours = Neighbours(context.names, posixpath.basename(file.path), context.systemd, context.units, name)
+    sections = compile_sections(file, findings, neighbours)
+    stem = kinds.unit_stem(file, CONTAINER)
+    online = Lines(file, "Quadlet", findings, stem=stem, unit=service_unit(name))
     lines = Lines(file, "Container", findings, stem=stem, unit=service_unit(name))
-    network = networking(lines, name, context.names, findings)
-    place = mounts.Place(posixpath.dirname(file.path), name, context.selinux, context.names)
-    container = _container(file.path, name, lines, sections, network, place, extras, findings)
+    member = membership(lines, context.pods, findings)
+    network = networking(lines, name, context.names, findings) if member is None else in_pod(member.network)
+    place = mounts.Place(
+        posixpath.dirname(file.path), name, context.selinux, context.names, context.apparmor, context.references
+    )
+    container = _container(file.path, name, lines, sections, network, place, extras, context, findings)
+    own = Lines(file, own_section.SECTION, findings, stem=stem, unit=service_unit(name))
+    idle = own_section.idle_timeout(file, own, findings, oneshot=sections.oneshot)
+    online_first = online.get("DefaultDependencies", values.boolean, True)
+    container = replace(container, idle_timeout=idle, network_online=online_first)
+    container = joined(container, member, lines) if member else container
     return Compiled(
         None if findings.problems else container,
         findings.problems,
         findings.warnings,
-        tuple((at.line, port) for at, port in network.ports),
+        network.ports,
     )
 
 
@@ -83,28 +101,37 @@ def _container(
     network: Networking,
     place: mounts.Place,
     extras: Extras,
+    context: Context,
     findings: Findings,
 ) -> Container:
-    image, rootfs = _root(lines, findings)
+    image, fetched_by, (rootfs, rootfs_overlay) = _root(lines, context, findings)
     well = wellness(lines, sections.oneshot, findings)
     mounted = _mounts(lines, place, findings)
+    given = _strings(lines.words("AddDevice", devices.device, unescape=False))
+    written = container_process.output(lines, name, image or rootfs or "", findings)
+    reload = container_process.reload(lines, findings)
     default = Container(name=name, source=path)
     return Container(
         name=name,
         source=path,
         image=image,
+        fetched_by=fetched_by,
         rootfs=rootfs,
+        rootfs_overlay=rootfs_overlay,
         pull=lines.get("Pull", _pull, default.pull),
+        pull_retries=lines.get("Retry", container_process.retries, default.pull_retries),
+        pull_retry_delay=lines.get("RetryDelay", values.duration, default.pull_retry_delay),
         entrypoint=lines.one("Entrypoint", _entrypoint),
         command=tuple(word for _, word in lines.words("Exec", _argument, unescape=True)) or None,
         environment=_pairs(lines.words("Environment", values.environment, unescape=True)),
-        environment_files=_env_files(lines, place),
+        environment_files=container_process.env_files(lines, place.directory),
+        environment_host=lines.get("EnvironmentHost", values.boolean, default.environment_host),
         working_dir=lines.one("WorkingDir", values.path),
         user=_user(lines, findings),
         supplementary_groups=tuple(value for _, value in lines.each("GroupAdd", values.group)),
-        hostname=lines.one("HostName", values.hostname),
+        hostname=_hostname(lines, extras, findings),
         timezone=lines.one("Timezone", values.timezone),
-        labels=labels(lines, "Label", findings),
+        labels=container_process.auto_update(lines, labels(lines, "Label", findings), findings),
         annotations=labels(lines, "Annotation", findings),
         mounts=tuple(mounted.values()),
         read_only=lines.get("ReadOnly", values.boolean, default.read_only),
@@ -114,16 +141,17 @@ def _container(
         drop_capabilities=_strings(lines.words("DropCapability", values.capability, unescape=False)),
         no_new_privileges=lines.get("NoNewPrivileges", values.boolean, default.no_new_privileges),
         privileged=extras.privileged,
-        security=security(lines, place.directory, findings),
+        security=security(lines, place, findings),
         user_namespace=user_namespace(lines, findings),
         pid_namespace=extras.pid_namespace,
         ipc_namespace=extras.ipc_namespace,
         uts_namespace=extras.uts_namespace,
         cgroup_namespace=extras.cgroup_namespace,
         ulimits=tuple({limit.name: limit for _, limit in lines.each("Ulimit", values.ulimit)}.values()),
-        sysctls=_sysctls(lines, network.mode, findings),
-        devices=_strings(lines.words("AddDevice", values.device, unescape=False)),
-        scope_properties=_limits(lines, sections, findings),
+        sysctls=_sysctls(lines, network.mode, extras, findings),
+        devices=tuple(text for text in given if not devices.is_qualified(text)),
+        cdi_devices=tuple(text for text in given if devices.is_qualified(text)),
+        scope_properties=limits(lines, sections, extras, findings),
         network=network.mode,
         attachments=network.attachments,
         network_container=network.container,
@@ -143,8 +171,13 @@ def _container(
         stop_signal=lines.one("StopSignal", values.signal),
         stop_timeout=lines.get("StopTimeout", values.duration, default.stop_timeout),
         oneshot=sections.oneshot,
-        log_driver=lines.get("LogDriver", _log_driver, default.log_driver),
-        unit=sections.frozen(),
+        log_driver=written.driver,
+        log_tag=written.tag,
+        reload_signal=reload.signal,
+        reload_command=reload.command,
+        runtime=extras.runtime,
+        umask=default.umask if extras.umask is None else extras.umask,
+        unit=_unit(sections, extras),
     )
 
 
@@ -158,33 +191,19 @@ def _pairs(found: tuple[tuple[Assignment, tuple[str, str]], ...]) -> tuple[tuple
     return tuple(dict(pair for _, pair in found).items())
 
 
-def _root(lines: Lines, findings: Findings) -> tuple[str | None, str | None]:
-    image = lines.one("Image", _image)
-    rootfs = lines.one("Rootfs", _rootfs)
+def _root(lines: Lines, context: Context, findings: Findings) -> tuple[str | None, str, tuple[str | None, bool]]:
+    """Image=, the file it comes from, Rootfs= and whether it stays as it is."""
+    found = lines.one("Image", lambda text: fetching.reference(text, context.references, context.names))
+    image, fetched_by = found or (None, "")
+    no_rootfs: tuple[str | None, bool] = (None, False)
+    rootfs = lines.get("Rootfs", mounts.rootfs, no_rootfs)
     if lines.of("Image") and (second := lines.of("Rootfs")):
         findings.refuse(
-            second[0], f"Image= in line {lines.of('Image')[0].line} says something else; keep one of the two"
+            second[0], f"Image= in {lines.of('Image')[0].where} says something else; keep one of the two"
         )
     elif not lines.of("Image") and not lines.of("Rootfs"):
         findings.refuse_file(0, "says not what to run; write Image= or Rootfs= in [Container]")
-    return image, rootfs
-
-
-def _image(text: str) -> str:
-    for section in ("Image", "Build"):
-        if text.endswith(f".{section.lower()}"):
-            raise UserError(f"{values.short(text)}: {FILE_KINDS[section]}")
-    return values.image(text)
-
-
-def _rootfs(text: str) -> str:
-    path, colon, option = text.partition(":")
-    if colon:
-        raise UserError(f"the option {values.short(option)} is not supported yet; write the directory alone: {path}")
-    rootfs = values.path(path, "directory")
-    if rootfs == "/":
-        raise UserError("'/' is the host's own root; write the directory of another one")
-    return rootfs
+    return image, fetched_by, rootfs
 
 
 def _pull(text: str) -> PullPolicy:
@@ -192,13 +211,6 @@ def _pull(text: str) -> PullPolicy:
         return PullPolicy(text)
     except ValueError as error:
         raise UserError(f"{values.short(text)} is not a pull policy; write always, missing, newer or never") from error
-
-
-def _log_driver(text: str) -> LogDriver:
-    try:
-        return LogDriver(text)
-    except ValueError as error:
-        raise UserError(f"{values.short(text)} is not a log driver; write journald, passthrough or none") from error
 
 
 def _argument(text: str) -> str:
@@ -223,17 +235,6 @@ def _entrypoint(text: str) -> tuple[str, ...]:
     return tuple(_argument(word) for word in words)
 
 
-def _env_files(lines: Lines, place: mounts.Place) -> tuple[str, ...]:
-    def absolute(text: str) -> str:
-        if text.startswith("-"):
-            raise UserError(
-                f"{values.short(text)}: a file that may be missing is not supported yet; write it without '-'"
-            )
-        return values.path(posixpath.join(place.directory, text), "file")
-
-    return tuple(path for _, path in lines.words("EnvironmentFile", absolute, unescape=True))
-
-
 def _user(lines: Lines, findings: Findings) -> str | None:
     user = lines.one("User", values.user)
     group = lines.one("Group", values.group)
@@ -246,13 +247,24 @@ def _user(lines: Lines, findings: Findings) -> str | None:
     return f"{user}:{group}"
 
 
-def _sysctls(lines: Lines, network: NetworkMode, findings: Findings) -> tuple[tuple[str, str], ...]:
+def _hostname(lines: Lines, extras: Extras, findings: Findings) -> str | None:
+    if extras.uts_namespace is NamespaceMode.HOST:
+        for at in lines.of("HostName"):
+            findings.refuse(at, "with --uts=host the name is the host's; keep one of the two")
+    return lines.one("HostName", values.hostname)
+
+
+def _sysctls(
+    lines: Lines, network: NetworkMode, extras: Extras, findings: Findings
+) -> tuple[tuple[str, str], ...]:
     found = lines.words("Sysctl", values.sysctl, unescape=False)
     for at, (name, _) in found:
         if network is NetworkMode.HOST and name.startswith("net."):
             findings.refuse(at, f"{name} would change the host with Network=host; set it on the host with sysctl.d(5)")
         elif network is NetworkMode.CONTAINER and name.startswith("net."):
             findings.refuse(at, f"{name} belongs to the container whose network this one shares; write it there")
+        elif extras.ipc_namespace is NamespaceMode.HOST and not name.startswith("net."):
+            findings.refuse(at, f"{name} would change the host with --ipc=host; set it on the host with sysctl.d(5)")
     return _pairs(found)
 
 
@@ -263,46 +275,37 @@ def _mounts(lines: Lines, place: mounts.Place, findings: Findings) -> dict[str, 
         *lines.each("Tmpfs", mounts.tmpfs),
         *lines.words("Mount", lambda text: mounts.mount(text, place), unescape=True),
     ]
-    first: dict[str, int] = {}
-    for at, mounted in sorted(found, key=lambda item: item[0].line):
+    first: dict[str, str] = {}
+    for at, mounted in sorted(found, key=lambda item: (item[0].path, item[0].line)):
         for warning in mounted.warnings:
             findings.warn(at, warning)
-        target = mounted.mount.target
+        target = _place_of(mounted.mount)
         if target in first:
-            findings.refuse(at, f"line {first[target]} mounts something at {target} already; keep one of the two")
-        first.setdefault(target, at.line)
-    return {mounted.mount.target: mounted.mount for _, mounted in found}
+            findings.refuse(at, f"{first[target]} mounts something at {target} already; keep one of the two")
+        first.setdefault(target, at.where)
+    return {_place_of(mounted.mount): mounted.mount for _, mounted in found}
+
+
+def _place_of(mount: Mount) -> str:
+    """Its target. Of a pattern only deploy knows the targets."""
+    return f"the paths {mount.source}" if mount.type is MountType.GLOB else mount.target
 
 
 def _secrets(lines: Lines, mounted: Mapping[str, Mount], findings: Findings) -> tuple[Secret, ...]:
     found = lines.words("Secret", secrets.secret, unescape=True)
-    first: dict[tuple[bool, str], int] = {}
+    first: dict[tuple[bool, str], str] = {}
     for at, secret in found:
         place = (secret.as_environment, secret.target)
         if not secret.as_environment and secret.target in mounted:
             findings.refuse(at, f"something is mounted at {secret.target} already; write another target=")
         elif place in first:
-            findings.refuse(at, f"line {first[place]} puts a secret at {secret.target} already; write another target=")
-        first.setdefault(place, at.line)
+            findings.refuse(at, f"{first[place]} puts a secret at {secret.target} already; write another target=")
+        first.setdefault(place, at.where)
     return tuple(secret for _, secret in found)
 
 
-def _limits(lines: Lines, sections: Sections, findings: Findings) -> tuple[ScopeProperty, ...]:
-    """The limits of [Service], then podman's own, which may not contradict them."""
-    limits = [limit for _, limit in sections.limits.values()]
-    podman = [
-        *lines.each("Memory", resources.memory),
-        *lines.each("PidsLimit", lambda text: (resources.pids_limit(text),)),
-    ]
-    for at, properties in podman:
-        for limit in properties:
-            # A percentage is a property of its own.
-            taken = sections.limits.get(limit.name) or sections.limits.get(f"{limit.name}Scale")
-            if taken is None:
-                limits.append(limit)
-            elif limit.name != "MemorySwapMax":
-                other = taken[0]
-                findings.refuse(
-                    at, f"{other.key}= in line {other.line} of [Service] sets the same; keep one of the two"
-                )
-    return tuple(limits)
+def _unit(sections: Sections, extras: Extras) -> UnitSections:
+    """The lines for systemd. The launcher has the OOM score, and every process of the container inherits it."""
+    unit = sections.frozen()
+    score = () if extras.oom_score is None else (Entry("OOMScoreAdjust", str(extras.oom_score)),)
+    return replace(unit, service=(*unit.service, *score))

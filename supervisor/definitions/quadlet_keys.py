@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from supervisor.definitions.key import Key, done, no_effect, refused
+from supervisor.definitions.sourcing_keys import SOURCING
 
 #: The section of keys that Quadlet accepts in every section of its own.
 ANY = "*"
 
-_LATER = "is not supported yet"
-
-_USERNS = "user namespaces are not supported yet; run the program as an unprivileged user with User="
-_SELINUX = "SELinux labels are not supported yet; label the files on the host with chcon(1)"
-_PODS = (
-    "pods are not supported yet; give the others Network=NAME.container, the network of the first, "
-    "and order them with After= in [Unit]"
-)
-_PULL = "is not supported yet; fetch the image beforehand with 'ctrctl pull' and write Pull=never"
-_SECCOMP = "the default profile always applies for now"
-_RELOAD = "reloading is not supported yet; send the signal with 'ctrctl kill --signal'"
 
 _CONTAINER = (
     done("Container", "AddCapability", "Capabilities to add to the default set", repeatable=True),
-    done("Container", "AddDevice", "Device nodes of the host, HOST[:CONTAINER][:rwm]", repeatable=True),
+    done(
+        "Container",
+        "AddDevice",
+        "Device nodes of the host or directories of them, [-]HOST[:CONTAINER][:rwm], '-' for one that may be missing; "
+        "CDI names, VENDOR/CLASS=DEVICE",
+        repeatable=True,
+    ),
     done(
         "Container", "AddHost", "Lines for /etc/hosts, NAME:ADDRESS; the address may be host-gateway", repeatable=True
     ),
     done("Container", "Annotation", "OCI annotations, NAME=VALUE", repeatable=True),
-    refused("Container", "AppArmor", "AppArmor profile", "AppArmor profiles are not supported yet; remove the line"),
-    refused(
-        "Container",
-        "AutoUpdate",
-        "Update the image by itself",
-        f"{_LATER}; run 'ctrctl pull' and 'ctrctl apply' from a timer",
-    ),
+    done("Container", "AppArmor", "AppArmor profile that is loaded, or unconfined"),
+    done("Container", "AutoUpdate", "registry or local: the label io.containers.autoupdate, and no update by itself"),
     no_effect(
         "Container",
         "CgroupsMode",
@@ -51,13 +42,13 @@ _CONTAINER = (
     done("Container", "DropCapability", "Capabilities to remove from the default set, or 'all'", repeatable=True),
     done("Container", "Entrypoint", "Program that replaces the image's entry point; several words as a JSON list"),
     done("Container", "Environment", "Environment variables, NAME=VALUE", repeatable=True),
-    done("Container", "EnvironmentFile", "Files of NAME=VALUE lines, read at every start", repeatable=True),
-    refused(
+    done(
         "Container",
-        "EnvironmentHost",
-        "Pass the host's environment",
-        f"{_LATER}; name what is needed with Environment= or EnvironmentFile=",
+        "EnvironmentFile",
+        "Files of NAME=VALUE lines, read at every start; '-' in front of one that may be missing",
+        repeatable=True,
     ),
+    done("Container", "EnvironmentHost", "Whether the environment that systemd gives the unit is passed on"),
     done("Container", "Exec", "Command line that replaces the image's command"),
     no_effect(
         "Container",
@@ -65,7 +56,7 @@ _CONTAINER = (
         "Ports to expose",
         "exposing only documents a port, it opens none; PublishPort= does, and in one network every port is reachable",
     ),
-    refused("Container", "GIDMap", "Group mapping of a user namespace", _USERNS, repeatable=True),
+    done("Container", "GIDMap", "Groups of the host for the container's, CONTAINER:HOST:LENGTH", repeatable=True),
     done("Container", "Group", "Group to run as; needs User="),
     done("Container", "GroupAdd", "Supplementary groups", repeatable=True),
     done("Container", "HealthCmd", "Health check: a shell command line, a JSON list of words, or none"),
@@ -98,17 +89,16 @@ _CONTAINER = (
     done("Container", "IP", "IPv4 address in the one network"),
     done("Container", "IP6", "IPv6 address in the one network"),
     done("Container", "Label", "Labels, NAME=VALUE", repeatable=True),
-    done("Container", "LogDriver", "journald, passthrough or none"),
-    refused(
+    done("Container", "LogDriver", "journald, passthrough or none; podman's file drivers mean journald"),
+    done("Container", "LogOpt", "tag=TEXT: SYSLOG_IDENTIFIER of the lines, not the container's name", repeatable=True),
+    done("Container", "Mask", "Paths to hide, separated by colons", repeatable=True),
+    done("Container", "Memory", "Memory limit in bytes, or with b, k, m, g"),
+    done(
         "Container",
-        "LogOpt",
-        "Log driver options",
-        f"{_LATER}; the journal's own limits are set in journald.conf(5)",
+        "Mount",
+        "Mounts, type=bind|devpts|glob|image|ramfs|tmpfs|volume,source=,destination=,...",
         repeatable=True,
     ),
-    refused("Container", "Mask", "Paths to hide", f"{_LATER}; cover a directory with Tmpfs=PATH:ro", repeatable=True),
-    done("Container", "Memory", "Memory limit in bytes, or with b, k, m, g"),
-    done("Container", "Mount", "Mounts, type=bind|volume|tmpfs,source=,destination=,...", repeatable=True),
     done(
         "Container",
         "Network",
@@ -120,51 +110,56 @@ _CONTAINER = (
     done("Container", "NoNewPrivileges", "Whether setuid programs and file capabilities gain nothing"),
     done("Container", "Notify", "Who says that the container has started: yes for the container, healthy, or no"),
     done("Container", "PidsLimit", "Highest number of tasks, -1 for no limit"),
-    refused("Container", "Pod", "Pod to join", _PODS),
+    done("Container", "Pod", "Pod that it is in, NAME.pod; network, host name and users are then the pod's"),
     done("Container", "PublishPort", "Ports to publish, [[IP:][HOSTPORT]:]PORT[/tcp|udp|sctp]", repeatable=True),
     done("Container", "Pull", "always, missing, newer or never"),
     done("Container", "ReadOnly", "Whether the root file system is read-only"),
     done("Container", "ReadOnlyTmpfs", "With ReadOnly=: whether /run, /tmp and /var/tmp are writable tmpfs"),
-    refused("Container", "ReloadCmd", "Command that reloads", _RELOAD),
-    refused("Container", "ReloadSignal", "Signal that reloads", _RELOAD),
-    refused("Container", "Retry", "How often a pull is retried", _PULL),
-    refused("Container", "RetryDelay", "Time between two tries of a pull", _PULL),
-    done("Container", "Rootfs", "Host directory to use as root file system instead of an image"),
+    done("Container", "ReloadCmd", "Command that 'systemctl reload' runs in the container"),
+    done("Container", "ReloadSignal", "Signal that 'systemctl reload' sends to the container's program"),
+    done("Container", "RemapGid", "With RemapUsers=: as GIDMap=, or the group of keep-id", repeatable=True),
+    done("Container", "RemapUid", "With RemapUsers=: as UIDMap=, or the user of keep-id", repeatable=True),
+    done("Container", "RemapUidSize", "With RemapUsers=auto: how many users"),
+    done("Container", "RemapUsers", "manual, auto or keep-id; podman 4's word for UserNS="),
+    done("Container", "Retry", "How often 'ctrctl apply' tries to fetch the image again"),
+    done("Container", "RetryDelay", "Time between two tries; longer every time otherwise"),
+    done(
+        "Container",
+        "Rootfs",
+        "Host directory to use as root file system instead of an image, DIRECTORY[:O]; with O changes are thrown away",
+    ),
     done("Container", "RunInit", "Whether a small init forwards signals and reaps processes"),
-    refused("Container", "SeccompProfile", "Seccomp profile", f"{_LATER}; {_SECCOMP}, so remove the line"),
+    done("Container", "SeccompProfile", "Seccomp profile, read when it is deployed, or unconfined"),
     done(
         "Container",
         "Secret",
         "Credentials of the host, NAME[,type=mount|env][,target=][,uid=][,gid=][,mode=]",
         repeatable=True,
     ),
-    no_effect(
-        "Container", "SecurityLabelDisable", "Run without SELinux separation", "no SELinux label is applied here"
-    ),
-    refused("Container", "SecurityLabelFileType", "SELinux type of files", _SELINUX),
-    refused("Container", "SecurityLabelLevel", "SELinux level", _SELINUX),
-    refused("Container", "SecurityLabelNested", "SELinux labels inside the container", _SELINUX),
-    refused("Container", "SecurityLabelType", "SELinux type of processes", _SELINUX),
+    done("Container", "SecurityLabelDisable", "Whether to run without SELinux separation"),
+    done("Container", "SecurityLabelFileType", "SELinux type of the container's files"),
+    done("Container", "SecurityLabelLevel", "SELinux level, like s0:c100,c200; one of its own otherwise"),
+    done("Container", "SecurityLabelNested", "Whether the container may set SELinux labels itself"),
+    done("Container", "SecurityLabelType", "SELinux type of the processes"),
     done("Container", "ShmSize", "Size of /dev/shm"),
-    refused("Container", "StartWithPod", "Whether the pod starts this container", _PODS),
+    done("Container", "StartWithPod", "Whether its pod starts it, as it does by default"),
     done("Container", "StopSignal", "Signal that asks the container to stop"),
     done("Container", "StopTimeout", "Time from the stop signal to SIGKILL; seconds, or a span like '1min 30s'"),
-    refused("Container", "SubGIDMap", "Name in /etc/subgid", _USERNS),
-    refused("Container", "SubUIDMap", "Name in /etc/subuid", _USERNS),
+    done("Container", "SubGIDMap", "Groups of the host for the container's: the ranges of this name in /etc/subgid"),
+    done("Container", "SubUIDMap", "Users of the host for the container's: the ranges of this name in /etc/subuid"),
     done("Container", "Sysctl", "Namespaced kernel parameters, NAME=VALUE", repeatable=True),
     done("Container", "Timezone", "'local' or a name like Europe/Berlin"),
     done("Container", "Tmpfs", "tmpfs mounts, PATH[:OPTIONS]", repeatable=True),
-    refused("Container", "UIDMap", "User mapping of a user namespace", _USERNS, repeatable=True),
+    done("Container", "UIDMap", "Users of the host for the container's, CONTAINER:HOST:LENGTH", repeatable=True),
     done("Container", "Ulimit", "Resource limits, NAME=SOFT[:HARD], -1 for no limit", repeatable=True),
-    refused(
+    done(
         "Container",
         "Unmask",
-        "Hidden paths to show",
-        f"{_LATER}; bind-mount what is needed with Volume=",
+        "Paths hidden or read-only by default that are not to be: paths and patterns separated by colons, or ALL",
         repeatable=True,
     ),
     done("Container", "User", "User to run as, USER[:GROUP]"),
-    refused("Container", "UserNS", "User namespace mode", _USERNS),
+    done("Container", "UserNS", "Users of its own: auto[:size=…], keep-id[:uid=…,gid=…]; or host, the host's users"),
     done("Container", "Volume", "Volumes and bind mounts, [SOURCE:]TARGET[:OPTIONS]", repeatable=True),
     done("Container", "WorkingDir", "Working directory"),
 )
@@ -177,48 +172,34 @@ _SHARED = (
         "there is no podman here to configure; write what the module sets as keys of its own",
         repeatable=True,
     ),
-    refused(
-        ANY,
-        "GlobalArgs",
-        "Arguments for podman",
-        "there is no podman here to pass them to; write keys instead",
-        repeatable=True,
-    ),
-    refused(
+    done(ANY, "GlobalArgs", "Options of podman itself, translated where something says the same", repeatable=True),
+    done(
         ANY,
         "PodmanArgs",
-        "Arguments for podman run",
-        "there is no podman here to pass them to; write keys instead, such as Ulimit= for --ulimit",
+        "Options of podman run (or what makes this kind of thing), translated where a key says the same",
         repeatable=True,
     ),
-    refused(
+    done(
         ANY,
         "ServiceName",
-        "Name of the unit",
-        "a container's unit is always ctr@NAME.service; choose NAME with ContainerName=",
+        "What podman calls the unit; here it is ctr@NAME.service, and a container without a name of its own takes this",
     ),
-    no_effect(
+    done(
         "Quadlet",
         "DefaultDependencies",
-        "Whether to wait for the network",
-        "no container waits for the network by itself; write Wants= and After=network-online.target in [Unit] for it",
+        "Whether to start when the network is online, with Wants= and After=network-online.target",
     ),
-    refused(
+    done("Install", "Alias", "Further names of the unit, PREFIX@NAME.service", repeatable=True),
+    no_effect(
         "Install",
-        "Alias",
-        "Further names of the unit",
-        f"an alias {_LATER}; use the unit's name, ctr@NAME.service",
-        repeatable=True,
+        "Also",
+        "Units to enable with this one",
+        "podman does not act on it either; what WantedBy= of a definition says is done when it is applied",
     ),
+    done("Install", "DefaultInstance", "The instance of a template that needs no file of its own"),
     done("Install", "WantedBy", "Units that want this one, started with them", repeatable=True),
     done("Install", "RequiredBy", "Units that require this one", repeatable=True),
-    refused(
-        "Install",
-        "UpheldBy",
-        "Units that uphold this one",
-        "systemd 252 does not read .upholds directories; write Upholds=ctr@NAME.service in the other unit",
-        repeatable=True,
-    ),
+    done("Install", "UpheldBy", "Units that uphold this one; needs systemd 254", repeatable=True),
 )
 
 
@@ -229,36 +210,44 @@ def _file_kind(section: str, reason: str, names: str) -> tuple[Key, ...]:
 
 #: Why a file of this section, and every key in it, is refused for now; what to write in a .container file instead.
 FILE_KINDS = {
-    "Pod": ".pod files are not supported yet; give the others Network=NAME.container, the network of the first",
-    "Image": ".image files are not supported yet; write the reference as Image= in the .container file",
-    "Build": ".build files are not supported yet; build the image with another tool and 'ctrctl image load' it",
     "Kube": ".kube files are not supported yet; write one .container file for each container",
 }
 
 _FILES = (
     _file_kind(
-        "Pod",
-        FILE_KINDS["Pod"],
-        "AddHost DNS DNSOption DNSSearch ExitPolicy GIDMap HostName IP IP6 Label Network NetworkAlias PodName "
-        "PublishPort ShmSize StopTimeout SubGIDMap SubUIDMap UIDMap UserNS Volume",
-    )
-    + _file_kind(
-        "Image",
-        FILE_KINDS["Image"],
-        "AllTags Arch AuthFile CertDir Creds DecryptionKey Image ImageTag OS Policy Retry RetryDelay TLSVerify Variant",
-    )
-    + _file_kind(
-        "Build",
-        FILE_KINDS["Build"],
-        "Annotation Arch AuthFile BuildArg DNS DNSOption DNSSearch Environment File ForceRM GroupAdd IgnoreFile "
-        "ImageTag Label Network Pull Retry RetryDelay Secret SetWorkingDirectory Target TLSVerify Variant Volume",
-    )
-    + _file_kind(
         "Kube",
         FILE_KINDS["Kube"],
         "AutoUpdate ConfigMap ExitCodePropagation KubeDownForce LogDriver Network PublishPort SetWorkingDirectory "
         "UserNS Yaml",
     )
+)
+
+_POD = (
+    done("Pod", "AddHost", "Lines for /etc/hosts, NAME:ADDRESS; the address may be host-gateway", repeatable=True),
+    done("Pod", "DNS", "Name servers instead of the network's, or none for the images' resolv.conf", repeatable=True),
+    done("Pod", "DNSOption", "Resolver options, as in resolv.conf(5)", repeatable=True),
+    done("Pod", "DNSSearch", "Search domains, or '.' for none", repeatable=True),
+    done("Pod", "ExitPolicy", "What becomes of the pod when its last container ends: stop (default) or continue"),
+    done("Pod", "GIDMap", "Group mapping of the pod's user namespace", repeatable=True),
+    done("Pod", "HostName", "Host name in its containers; the pod's name otherwise"),
+    done("Pod", "IP", "IPv4 address in the one network"),
+    done("Pod", "IP6", "IPv6 address in the one network"),
+    done("Pod", "Label", "Labels, NAME=VALUE", repeatable=True),
+    done("Pod", "Network", "none, host, NAME.network or a network's name, as in [Container]", repeatable=True),
+    done("Pod", "NetworkAlias", "Further names in the networks", repeatable=True),
+    done("Pod", "PodName", "Name of the pod; the file's name without suffix otherwise (podman: systemd-NAME)"),
+    done("Pod", "PublishPort", "Ports to publish, [[IP:][HOSTPORT]:]PORT[/tcp|udp|sctp]", repeatable=True),
+    done("Pod", "RemapGid", "With RemapUsers=: as GIDMap=, or the group of keep-id", repeatable=True),
+    done("Pod", "RemapUid", "With RemapUsers=: as UIDMap=, or the user of keep-id", repeatable=True),
+    done("Pod", "RemapUidSize", "With RemapUsers=auto: how many users"),
+    done("Pod", "RemapUsers", "manual, auto or keep-id; podman 4's word for UserNS="),
+    done("Pod", "ShmSize", "Size of the /dev/shm that its containers share"),
+    done("Pod", "StopTimeout", "StopTimeout= of its containers that have none themselves"),
+    done("Pod", "SubGIDMap", "Name in /etc/subgid"),
+    done("Pod", "SubUIDMap", "Name in /etc/subuid"),
+    done("Pod", "UIDMap", "User mapping of the pod's user namespace", repeatable=True),
+    done("Pod", "UserNS", "User namespace of its containers: auto, keep-id, nomap or host"),
+    done("Pod", "Volume", "Volumes and bind mounts of each of its containers", repeatable=True),
 )
 
 _NETWORK = (
@@ -296,15 +285,10 @@ _NETWORK = (
 _VOLUME = (
     done("Volume", "Copy", "Whether a new volume starts with what the image has there"),
     done("Volume", "Device", "What is mounted: a device, SERVER:/PATH, a file or a directory"),
-    done("Volume", "Driver", "local"),
+    done("Volume", "Driver", "local, or image for a copy of Image="),
     done("Volume", "GID", "Number of the group that a new volume belongs to"),
     done("Volume", "Group", "The same as GID="),
-    refused(
-        "Volume",
-        "Image",
-        "Image that is the volume",
-        "volumes that are an image are not supported yet; copy what is needed into the volume",
-    ),
+    done("Volume", "Image", "Image that a new volume starts as a copy of; with Driver=image"),
     done("Volume", "Label", "Labels, NAME=VALUE", repeatable=True),
     done("Volume", "Options", "Mount options, as in mount(8) -o"),
     done("Volume", "Type", "Type of file system, as in mount(8) -t"),
@@ -313,4 +297,13 @@ _VOLUME = (
     done("Volume", "VolumeName", "Name of the volume; the file's name without suffix otherwise (podman: systemd-NAME)"),
 )
 
-QUADLET: tuple[Key, ...] = _CONTAINER + _NETWORK + _VOLUME + _SHARED + _FILES
+#: What podman does not have, in a section that it leaves alone.
+_OWN = (
+    done(
+        "X-Ctr",
+        "StopWhenIdleSec",
+        "Stop the container when its socket unit has had no connection for so long; the next one starts it again",
+    ),
+)
+
+QUADLET: tuple[Key, ...] = _CONTAINER + _POD + _NETWORK + _VOLUME + _SHARED + _FILES + SOURCING + _OWN

@@ -7,6 +7,7 @@ systemd.exec(5), systemd.kill(5), systemd.resource-control(5) of systemd 257.
 
 from __future__ import annotations
 
+from supervisor.definitions import resources
 from supervisor.definitions.values import words
 
 #: [Unit] keys that hold unit names; a name like ``db.container`` in them becomes the unit of that definition.
@@ -28,28 +29,32 @@ UNIT = (
         """AllowIsolate CollectMode DefaultDependencies Description Documentation FailureAction FailureActionExitStatus
         IgnoreOnIsolate JobRunningTimeoutSec JobTimeoutAction JobTimeoutRebootArgument JobTimeoutSec OnFailureJobMode
         OnSuccessJobMode RebootArgument RefuseManualStart RefuseManualStop RequiresMountsFor StartLimitAction
-        StartLimitBurst StartLimitIntervalSec StopWhenUnneeded SuccessAction SuccessActionExitStatus
+        StartLimitBurst StartLimitInterval StartLimitIntervalSec StopWhenUnneeded SuccessAction SuccessActionExitStatus
         SurviveFinalKillSignal WantsMountsFor"""
     )
     | frozenset(f"{kind}{name}" for kind in ("Condition", "Assert") for name in _CONDITIONS)
-)
+) - {"AssertFirmware"}
 
 #: [Service] keys that go through as they are, beside those of `supervisor.definitions.resources`.
 SERVICE = words(
-    """ExecCondition ExecStartPost ExecStartPre Restart RestartForceExitStatus RestartMaxDelaySec RestartMode
-    RestartPreventExitStatus RestartSec RestartSteps RuntimeMaxSec RuntimeRandomizedExtraSec Slice SuccessExitStatus
-    SyslogIdentifier TimeoutAbortSec TimeoutSec TimeoutStartFailureMode TimeoutStartSec TimeoutStopFailureMode
-    TimeoutStopSec WatchdogSec"""
+    """ExecCondition ExecReload ExecStartPost ExecStartPre ExecStop ExecStopPost NonBlocking Restart
+    RestartForceExitStatus RestartMaxDelaySec RestartMode RestartPreventExitStatus RestartSec RestartSteps
+    RuntimeMaxSec RuntimeRandomizedExtraSec Slice Sockets SuccessExitStatus SyslogIdentifier TimeoutAbortSec
+    TimeoutSec TimeoutStartFailureMode TimeoutStartSec TimeoutStopFailureMode TimeoutStopSec WatchdogSec"""
+    # Of [Unit] by now; systemd still reads them here.
+    """ FailureAction RebootArgument StartLimitAction StartLimitBurst StartLimitInterval"""
 )
 
 #: Keys whose value is a time span, which systemd would ignore when it cannot read it.
 SPANS = words(
     """JobRunningTimeoutSec JobTimeoutSec RestartMaxDelaySec RestartSec RuntimeMaxSec RuntimeRandomizedExtraSec
-    StartLimitIntervalSec TimeoutAbortSec TimeoutSec TimeoutStartSec TimeoutStopSec WatchdogSec"""
+    StartLimitInterval StartLimitIntervalSec TimeoutAbortSec TimeoutSec TimeoutStartSec TimeoutStopSec WatchdogSec"""
 )
 
 #: The systemd version that first knew a key.
 SINCE = {
+    "AssertVersion": 258,
+    "ConditionVersion": 258,
     "RestartMaxDelaySec": 254,
     "RestartMode": 254,
     "RestartSteps": 254,
@@ -59,6 +64,12 @@ SINCE = {
 
 #: Values that say what is so anyway; the line is dropped, so that files written for podman need no change.
 ALREADY_SO = {"NotifyAccess": "all", "KillMode": "mixed", "Delegate": "yes"}
+
+#: Values that come to the same here as the one that is always set; said aloud, because systemd documents a difference.
+NEARLY_SO = {
+    ("KillMode", "control-group"): "on stop, the container's first process gets the signal, and SIGKILL ends whatever "
+    "of the others it leaves behind",
+}
 
 _HAND_OVER = "would break the way ctr hands the container over to systemd"
 _LAUNCHER = "would apply to the program that starts the container, not to the container"
@@ -71,9 +82,6 @@ def _each(names: str, reason: str) -> dict[str, str]:
 #: [Service] keys that are refused, and why; `sections` puts the key's name before it.
 SERVICE_REFUSED = {
     **_each("ExecStart", f"{_HAND_OVER}; write the command as Exec= in [Container]"),
-    **_each("ExecStop", f"{_HAND_OVER}; write StopSignal= in [Container], and let the program clean up on it"),
-    **_each("ExecReload ReloadSignal", f"{_HAND_OVER}; send the signal with 'ctrctl kill --signal'"),
-    **_each("ExecStopPost", f"{_HAND_OVER}; start a unit of yours with OnSuccess= or OnFailure= in [Unit]"),
     **_each("Type", f"{_HAND_OVER}; write Type=oneshot for a job that ends, else remove the line"),
     **_each(
         "NotifyAccess KillMode PIDFile GuessMainPID BusName ExitType Delegate DelegateSubgroup",
@@ -85,9 +93,8 @@ SERVICE_REFUSED = {
         f"{_HAND_OVER}; what has not stopped after StopTimeout= gets SIGKILL",
     ),
     **_each(
-        "Sockets FileDescriptorStoreMax FileDescriptorStorePreserve OpenFile USBFunctionDescriptors "
-        "USBFunctionStrings NonBlocking",
-        "is not supported yet: no file descriptor is passed into the container; remove the line",
+        "FileDescriptorStoreMax FileDescriptorStorePreserve OpenFile USBFunctionDescriptors USBFunctionStrings",
+        "is not supported yet: only sockets of a socket unit are passed into the container; remove the line",
     ),
     **_each("User", f"{_LAUNCHER}, and that has to be root; write User= in [Container]"),
     **_each("Group", f"{_LAUNCHER}, and that has to be root; write User= and Group= in [Container]"),
@@ -161,6 +168,11 @@ SERVICE_REFUSED = {
         MemoryPressureWatch NFTSet RestrictNetworkInterfaces SocketBindAllow SocketBindDeny""",
         "is not supported yet for the processes of a container; remove the line",
     ),
+    **_each(
+        "InaccessibleDirectories ReadOnlyDirectories ReadWriteDirectories",
+        f"{_LAUNCHER}; write Volume= in [Container]",
+    ),
+    **_each("PermissionsStartOnly", "is obsolete: ExecStartPre= runs as root anyway; remove the line"),
     **_each("MemoryLimit", "is cgroup v1's; write MemoryMax="),
     **_each("CPUShares StartupCPUShares", "is cgroup v1's; write CPUWeight="),
     **_each("BlockIOAccounting", "is cgroup v1's; write IOAccounting="),
@@ -173,5 +185,15 @@ SERVICE_REFUSED = {
 UNIT_REFUSED = {
     **_each("JoinsNamespaceOf", f"{_LAUNCHER}; share a directory with Volume= in [Container]"),
     **_each("SourcePath", "is set by ctr itself; remove the line"),
-    **_each("StartLimitInterval", "is the old name of StartLimitIntervalSec=; write that"),
+    **_each("BindTo", "is the old name of BindsTo=; write that"),
+    **_each("OnFailureIsolate", "is the old form of OnFailureJobMode=; write OnFailureJobMode=isolate"),
+    **_each("PropagateReloadFrom", "is the old name of ReloadPropagatedFrom=; write that"),
+    **_each("PropagateReloadTo", "is the old name of PropagatesReloadTo=; write that"),
+    **_each("RequiresOverridable RequisiteOverridable", "is obsolete; write Requires= or Requisite="),
+}
+
+#: Every key of systemd that has an answer here, for whoever looks for a misspelt one.
+KNOWN = {
+    "Unit": (*UNIT, *UNIT_REFUSED),
+    "Service": (*SERVICE, *SERVICE_REFUSED, *resources.KEYS, "Type", "RemainAfterExit"),
 }

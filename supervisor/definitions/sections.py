@@ -1,37 +1,30 @@
 """[Unit], [Service] and [Install] of a definition: what goes through to systemd, and what belongs on the scope. Pure.
 
 The tables are in `section_keys` and `resources`; this module applies them. Text that goes through keeps
-systemd's own specifiers; only names of other definitions (``After=db.container``) are replaced.
+systemd's own specifiers; what podman's unit is called (``%N``) and names of definitions (``After=db.container``) are
+replaced.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import dataclasses
+import posixpath
 from dataclasses import dataclass, field
 
-from supervisor.definitions import coverage, resources, section_keys, values
+from supervisor.definitions import coverage, kinds, resources, section_keys, specifiers, unit_names, values
 from supervisor.definitions.findings import Findings
+from supervisor.definitions.unit_names import Neighbours
 from supervisor.definitions.unitfile import Assignment, UnitFile
 from supervisor.errors import UserError
-from supervisor.names import service_unit
+from supervisor.names import check_alias, check_unit
 from supervisor.spec.container import Entry, ScopeProperty, UnitSections
 
-_OTHER_KINDS = (".pod", ".image", ".build", ".kube")
+__all__ = ["Neighbours", "Sections", "compile_sections"]
+
+#: systemd 254 is the first that reads .upholds directories.
+_UPHELD_BY = 254
+
 _RESTART = values.words("no always on-success on-failure on-abnormal on-watchdog on-abort")
-_SPECIFIER = re.compile(r"%(.)")
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The other definitions that are compiled together with this one."""
-
-    names: Mapping[str, str]
-    """File name (``db.container``, ``shop.network``) to the name of what it defines."""
-    own: str
-    """File name of this definition."""
-    systemd: int
-    """Version of the host's systemd, 0 when it is not known."""
 
 
 @dataclass(slots=True)
@@ -52,6 +45,7 @@ class Sections:
 def compile_sections(file: UnitFile, findings: Findings, neighbours: Neighbours) -> Sections:
     """Read the three sections of *file*; every mistake goes to *findings*."""
     result = Sections()
+    file = _expanded(file, findings)
     for assignment in file.of("Unit"):
         _unit(assignment, result, findings, neighbours)
     for assignment in file.of("Service"):
@@ -62,15 +56,28 @@ def compile_sections(file: UnitFile, findings: Findings, neighbours: Neighbours)
     return result
 
 
+def _expanded(file: UnitFile, findings: Findings) -> UnitFile:
+    """*file* with the name that podman's unit would have in the place of ``%N`` and the like."""
+    kind = kinds.of(file.path)
+    stem = kinds.unit_stem(file, kind) if kind else file.path
+    found = []
+    for at in (*file.of("Unit"), *file.of("Service"), *file.of("Install")):
+        try:
+            found.append(dataclasses.replace(at, value=specifiers.in_unit(at.value, stem)))
+        except UserError as error:
+            findings.refuse(at, error)
+    return dataclasses.replace(file, assignments=tuple(found))
+
+
 def _unit(at: Assignment, result: Sections, findings: Findings, neighbours: Neighbours) -> None:
     if at.key.startswith("X-"):
         return  # systemd.unit(5): "reserved for applications", never an error
     if reason := section_keys.UNIT_REFUSED.get(at.key):
         findings.refuse(at, reason)
     elif at.key not in section_keys.UNIT:
-        _refuse_unknown(at, findings, [*section_keys.UNIT])
+        findings.refuse(at, coverage.explain(at.section, at.key))
     elif at.key in section_keys.DEPENDENCIES:
-        units = _units(at, findings, neighbours)
+        units = unit_names.translated(at, findings, neighbours)
         # Nothing left is nothing to wait for; an empty assignment would mean something else.
         if units or not at.value:
             _pass_on(at, result.unit, units, findings, neighbours)
@@ -81,6 +88,9 @@ def _unit(at: Assignment, result: Sections, findings: Findings, neighbours: Neig
 def _service(at: Assignment, result: Sections, findings: Findings, neighbours: Neighbours) -> None:
     if at.key.startswith("X-") or section_keys.ALREADY_SO.get(at.key) == at.value:
         return
+    if text := section_keys.NEARLY_SO.get((at.key, at.value)):
+        findings.warn(at, text)
+        return
     if at.key in resources.KEYS:
         _limit(at, result, findings, neighbours)
     elif at.key == "Type" and at.value in ("notify", "oneshot"):
@@ -90,11 +100,13 @@ def _service(at: Assignment, result: Sections, findings: Findings, neighbours: N
     elif reason := section_keys.SERVICE_REFUSED.get(at.key):
         findings.refuse(at, reason)
     elif at.key not in section_keys.SERVICE:
-        known = [*section_keys.SERVICE, *section_keys.SERVICE_REFUSED, *resources.KEYS, "Type", "RemainAfterExit"]
-        _refuse_unknown(at, findings, known)
+        findings.refuse(at, coverage.explain(at.section, at.key))
     elif at.key == "Restart" and at.value and at.value not in _RESTART:
         findings.refuse(at, _bad_restart(at.value))
     else:
+        program = posixpath.basename(at.value.lstrip("-@+!:|").partition(" ")[0])
+        if at.key.startswith("Exec") and program in ("podman", "docker"):
+            findings.warn(at, f"{program} knows nothing of the containers and volumes here; write ctrctl instead")
         _pass_on(at, result.service, at.value, findings, neighbours)
 
 
@@ -106,8 +118,32 @@ def _install(at: Assignment, result: Sections, findings: Findings, neighbours: N
         findings.refuse(at, coverage.explain("Install", at.key))
     elif key.state is coverage.State.REFUSED:
         findings.refuse(at, key.reason)
+    elif key.state is coverage.State.NO_EFFECT:
+        findings.warn(at, f"has no effect: {key.reason}")
+    elif at.key == "DefaultInstance":
+        if "@" not in neighbours.own:
+            findings.warn(at, "has no effect: this file is no template; one is called NAME@.container")
+    elif at.key == "UpheldBy" and at.value and 0 < neighbours.systemd < _UPHELD_BY:
+        instead = "write Upholds= in the other unit"
+        findings.refuse(at, f"needs systemd {_UPHELD_BY}, and this host has {neighbours.systemd}; {instead}")
     else:
-        _pass_on(at, result.install, _units(at, findings, neighbours), findings, neighbours)
+        units = at.value if at.key == "Alias" else unit_names.translated(at, findings, neighbours)
+        if _are_units(at, units, findings, unit_names.own(neighbours)):
+            _pass_on(at, result.install, units, findings, neighbours)
+
+
+def _are_units(at: Assignment, units: str, findings: Findings, own: str) -> bool:
+    """Whether links can be made for *units*; what cannot is refused. A line whose names were all dropped has none."""
+    try:
+        for unit in units.split():
+            if at.key != "Alias":
+                check_unit(unit)
+            elif own:
+                check_alias(unit, own)
+    except UserError as error:
+        findings.refuse(at, error)
+        return False
+    return bool(units) or not at.value
 
 
 def _pass_on(at: Assignment, entries: list[Entry], value: str, findings: Findings, neighbours: Neighbours) -> None:
@@ -122,46 +158,7 @@ def _pass_on(at: Assignment, entries: list[Entry], value: str, findings: Finding
             findings.refuse(at, error)
     if (since := section_keys.SINCE.get(at.key, 0)) > neighbours.systemd:
         findings.warn(at, f"needs systemd {since}; an older one, like Debian 12's 252, ignores it")
-    # Read from the left, two characters at a time: the second half of '%%' begins no specifier.
-    for letter in sorted({"N", "p"}.intersection(_SPECIFIER.findall(at.value))):
-        meaning = {"N": "ctr@NAME", "p": "ctr"}[letter]
-        findings.warn(at, f"%{letter} is '{meaning}' in this section; write %i for the container's name")
     entries.append(Entry(at.key, value))
-
-
-def _refuse_unknown(at: Assignment, findings: Findings, known: list[str]) -> None:
-    findings.refuse(at, f"no such key in [{at.section}]; {coverage.nearest(at.key, known)}")
-
-
-def _units(at: Assignment, findings: Findings, neighbours: Neighbours) -> str:
-    return " ".join(filter(None, (_unit_name(name, at, findings, neighbours) for name in at.value.split())))
-
-
-def _unit_name(name: str, at: Assignment, findings: Findings, neighbours: Neighbours) -> str:
-    """The unit that *name* stands for: a definition's own unit, or *name* itself; '' for what is there anyway."""
-    if name == neighbours.own:
-        findings.refuse(at, f"{name} is this definition itself; remove it")
-    elif name.endswith((".container", ".network", ".volume")):
-        if name not in neighbours.names:
-            instead = "write the unit's full name" if name.endswith(".container") else "remove the name"
-            findings.refuse(at, f"there is no valid {name} beside this definition; add it, or {instead}")
-        elif name.endswith(".container"):
-            return service_unit(neighbours.names[name])
-        else:
-            findings.warn(at, f"{name} has no effect: it is there before this container starts; remove the name")
-            return ""
-    elif name.endswith(_OTHER_KINDS):
-        findings.refuse(at, f"{name}: such files are not supported yet; remove it or name a unit of systemd")
-    elif name.endswith(".service"):
-        definition = f"{name.removesuffix('.service')}.container"
-        if definition in neighbours.names:
-            unit = service_unit(neighbours.names[definition])
-            findings.warn(at, f"{name} is not a unit of ctr, {unit} is; write {definition}")
-        # podman's names for the units of shop.network and data.volume: shop-network.service, data-volume.service.
-        stem, _, kind = name.removesuffix(".service").rpartition("-")
-        if kind in ("network", "volume") and f"{stem}.{kind}" in neighbours.names:
-            findings.warn(at, f"{name} is not a unit of ctr, and {stem}.{kind} needs none; remove the name")
-    return name
 
 
 def _limit(at: Assignment, result: Sections, findings: Findings, neighbours: Neighbours) -> None:

@@ -2,13 +2,17 @@
 
 It knows no key and no section by name; what a value means is decided by the compilers. Every mistake becomes a
 `Problem` and reading goes on, so that one run shows all mistakes of a file.
+
+Lines go on as podman's own parser (pkg/systemd/parser) joins them, because the files are written for it: the backslash
+goes, nothing takes its place (systemd puts a space there), whitespace may follow it, and comments and blank lines in
+between are passed over.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from supervisor.errors import Problem
 
@@ -19,17 +23,27 @@ MAX_LINE = 1024 * 1024
 MAX_KEY = 100
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BEGINS = re.compile(r"\[|[A-Z][A-Za-z0-9]*[ \t]*=")
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One ``key=value``. *line* is where it begins, from 1; continued lines are joined by a space."""
+    """One ``key=value``. *line* is where it begins, from 1."""
 
     section: str
     key: str
     value: str
     line: int
+    argument: str = ""
+    """The option that says so, where the line itself is a ``PodmanArgs=`` or ``GlobalArgs=``."""
+    path: str = ""
+    """The drop-in or template it was read from; empty for the definition's own file."""
+
+    @property
+    def where(self) -> str:
+        """The line, for a message about another line of the same definition."""
+        return f"{self.path}:{self.line}" if self.path else f"line {self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,8 @@ class Section:
 
     name: str
     line: int
+    path: str = ""
+    """As of an `Assignment`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,8 @@ class UnitFile:
     sections: tuple[Section, ...]
     assignments: tuple[Assignment, ...]
     problems: tuple[Problem, ...]
+    specifiers: Mapping[str, str] = field(default_factory=dict)
+    """What ``%`` letters stand for beside those that follow from the file's name: facts of the host."""
 
     def of(self, section: str) -> tuple[Assignment, ...]:
         """The assignments of *section*, in file order."""
@@ -92,25 +110,25 @@ def parse(path: str, text: str | bytes) -> UnitFile:
 def _logical_lines(text: str) -> Iterator[_Line]:
     pieces: list[str] = []
     start = 0
+    blank = False
     for number, raw in enumerate(_LINE_END.split(text), start=1):
         # Only blanks and tabs: str.strip() would also take away characters that the value is made of.
-        line = raw.lstrip(" \t")
-        if line[:1] in ("#", ";"):
+        line = raw.strip(" \t")
+        if not line or line[0] in "#;":
+            blank = blank or not line
             continue
+        if pieces and blank and _BEGINS.match(line):
+            yield _Line(start, "", f"ends in a backslash, which would join line {number} to it; remove the backslash")
+            pieces = []
         if not pieces:
-            start = number
-        stripped = line.rstrip(" \t")
-        if _continues(stripped):
-            if stripped != line:
-                yield _Line(number, "", "whitespace follows the backslash, so the line does not go on; remove it")
-            pieces.append(stripped[:-1])
+            start, blank = number, False
+        if _continues(line):
+            pieces.append(line[:-1])
             continue
-        pieces.append(stripped)
-        if joined := " ".join(pieces).strip(" \t"):
-            yield _Line(start, joined)
+        yield _Line(start, "".join([*pieces, line]))
         pieces = []
-    if pieces:
-        yield _Line(start, "", "the file ends in the middle of a line that goes on; remove the last backslash")
+    if joined := "".join(pieces).strip(" \t"):
+        yield _Line(start, joined)
 
 
 def _continues(line: str) -> bool:
@@ -154,4 +172,5 @@ def _assignment(line: _Line, section: str) -> Assignment | str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"
+    text = text if len(text) <= 60 else text[:59] + "…"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

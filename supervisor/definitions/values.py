@@ -292,21 +292,3 @@ def path(text: str, what: str = "path") -> str:
         raise UserError(f"the {what} {short(text)} is not absolute; begin it with '/'")
     # normpath keeps two leading slashes, which POSIX lets mean something else; to Linux they are one.
     return "/" + posixpath.normpath(text).lstrip("/")
-
-
-def device(text: str) -> str:
-    """HOST[:CONTAINER][:PERMISSIONS] as 'HOST:CONTAINER:rwm', all three written out (podman-run(1) --device)."""
-    if text.startswith("-"):
-        raise UserError(f"{short(text)}: a device that may be missing is not supported yet; write it without '-'")
-    if not text.startswith("/") and "=" in text:
-        raise UserError(f"{short(text)}: CDI devices are not supported yet; name the device nodes below /dev")
-    parts = text.split(":")
-    if len(parts) > 3:
-        raise UserError(f"{short(text)} has too many ':'; write HOST[:CONTAINER][:rwm]")
-    host = path(parts[0], "device")
-    permissions = "rwm"
-    if len(parts) > 1 and re.fullmatch("[rwm]{1,3}", parts[-1]):
-        permissions = parts.pop()
-    elif len(parts) == 3:
-        raise UserError(f"{short(parts[2])} are no device permissions; combine r, w and m")
-    return f"{host}:{path(parts[1], 'device') if len(parts) == 2 else host}:{permissions}"

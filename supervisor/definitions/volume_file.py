@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from supervisor.definitions import kinds, values
+from supervisor.definitions import fetching, kinds, podman_args, values
+from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import VOLUME
 from supervisor.definitions.labels import labels
@@ -27,29 +28,31 @@ class Compiled:
     warnings: tuple[Problem, ...]
 
 
-def compile_unit(file: UnitFile) -> Compiled:
+def compile_unit(file: UnitFile, context: Context | None = None) -> Compiled:
     """Compile *file*. Never raises for bad input."""
     findings = Findings(file.path)
     findings.add(file.problems)
+    file = podman_args.expand_section(file, VOLUME.section, findings)
     name = kinds.name_or_refuse(file, VOLUME, findings)
     kinds.check_sections(file, VOLUME, findings)
     kinds.check_no_unit(file, VOLUME, findings)
-    stem = VOLUME.stem(file.path)
-    Lines(file, "Quadlet", findings, stem=stem, unit=kinds.unit(VOLUME, stem))
-    lines = Lines(file, "Volume", findings, stem=stem, unit=kinds.unit(VOLUME, stem))
-    volume = _volume(file.path, name, lines, findings)
+    stem = kinds.unit_stem(file, VOLUME)
+    Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
+    lines = Lines(file, "Volume", findings, stem=stem, unit=f"{stem}.service")
+    volume = _volume(file.path, name, lines, context or Context(), findings)
     return Compiled(None if findings.problems else volume, findings.problems, findings.warnings)
 
 
-def _volume(path: str, name: str, lines: Lines, findings: Findings) -> Volume:
-    lines.one("Driver", driver)
+def _volume(path: str, name: str, lines: Lines, context: Context, findings: Findings) -> Volume:
     kind, device, options = _source(lines, findings)
+    image = _image(lines, context, findings)
     return Volume(
         name=name,
         source=path,
         type=kind,
         device=device,
         options=options,
+        image=image,
         uid=_owner(lines, "User", "UID", findings),
         gid=_owner(lines, "Group", "GID", findings),
         copy=lines.get("Copy", values.boolean, True),
@@ -58,12 +61,24 @@ def _volume(path: str, name: str, lines: Lines, findings: Findings) -> Volume:
 
 
 def driver(text: str) -> str:
-    """``local``, which is all there is."""
-    if text == "image":
-        raise UserError("volumes that are an image are not supported yet; copy what is needed into the volume")
-    if text != "local":
+    """``local``, or ``image`` for a copy of one."""
+    if text not in ("local", "image"):
         raise UserError(f"{values.short(text)} is not a volume driver; write local, with Type= and Device= for a mount")
     return text
+
+
+def _image(lines: Lines, context: Context, findings: Findings) -> str:
+    """What Image= says; it and Driver=image need each other, and a volume that is mounted is no copy."""
+    is_wanted = lines.get("Driver", driver, "local") == "image"
+    found = lines.one("Image", lambda text: fetching.reference(text, context.references, context.names))
+    if is_wanted and not lines.of("Image"):
+        findings.refuse(lines.of("Driver")[0], "says not which image; add Image=")
+    for at in lines.of("Image") if not is_wanted else ():
+        findings.refuse(at, "has no effect without Driver=image; add that")
+    mounted = [at for key in ("Type", "Device", "Options") for at in lines.of(key)]
+    if is_wanted and mounted:
+        findings.refuse(mounted[0], "is for volumes that are mounted, and this one is a copy of an image; remove it")
+    return found[0] if found and is_wanted else ""
 
 
 def device(text: str) -> str:
@@ -117,7 +132,7 @@ def _source(lines: Lines, findings: Findings) -> tuple[str, str, str]:
 def _owner(lines: Lines, name: str, number: str, findings: Findings) -> int | None:
     """User= and UID= (Group= and GID=) are one thing; both take a number."""
     for at in lines.of(number) if lines.of(name) else ():
-        findings.refuse(at, f"{name}= in line {lines.of(name)[0].line} says the same; keep one of the two")
+        findings.refuse(at, f"{name}= in {lines.of(name)[0].where} says the same; keep one of the two")
     return lines.one(number if lines.of(number) else name, _id)
 
 

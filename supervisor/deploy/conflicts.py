@@ -12,7 +12,7 @@ from supervisor.spec.container import Container
 
 
 class Defined(Protocol):
-    """A container, a network or a volume."""
+    """A container, a pod, a network or a volume."""
 
     @property
     def name(self) -> str: ...
@@ -52,9 +52,30 @@ def taken(
         yield Problem(thing.source, 0, "", f"{text}; {advice}")
 
 
+def shared_names(
+    containers: Iterable[Defined], pods: Iterable[Defined], present: Mapping[str, Defined], known: Mapping[str, Defined]
+) -> Iterator[Problem]:
+    """Names that a container and a pod have. *present* and *known*: the containers and pods that are deployed; a name
+    changes from one to the other only by hand."""
+    wanted = {pod.name: pod for pod in pods}
+    for container in containers:
+        if pod := wanted.get(container.name):
+            text = f"container '{container.name}' has the name of the pod in {pod.source}; rename one of them"
+            yield Problem(container.source, 0, "", text)
+        elif container.name in known:
+            text = f"container '{container.name}' has the name of a pod that is deployed"
+            yield Problem(container.source, 0, "", f"{text}; remove that with 'ctrctl pod rm {container.name}'")
+    for pod in wanted.values():
+        if pod.name in present:
+            text = f"pod '{pod.name}' has the name of a container that is deployed"
+            yield Problem(pod.source, 0, "", f"{text}; remove that with 'ctrctl rm {pod.name}', or write PodName=")
+
+
 def users(deployed: Iterable[Deployed], uses: Callable[[Container], Iterable[str]], name: str) -> str:
     """Who of *deployed* uses *name*, in words: 'container web uses it'; empty when nobody does."""
-    found = [d.name for d in deployed if name in uses(d.container)]
+    found = [d for d in deployed if name in uses(d.container)]
     if len(found) < 2:
-        return f"container {found[0]} uses it" if found else ""
-    return f"containers {', '.join(found)} use it"
+        return f"{found[0].kind} {found[0].name} uses it" if found else ""
+    kinds = {d.kind for d in found}
+    names = (d.name if len(kinds) == 1 else f"{d.kind} {d.name}" for d in found)
+    return f"{kinds.pop() + 's ' if len(kinds) == 1 else ''}{', '.join(names)} use it"

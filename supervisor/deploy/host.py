@@ -6,13 +6,14 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
+from supervisor.deploy import security
 from supervisor.deploy.settings import Settings
 from supervisor.errors import UserError
 from supervisor.names import is_name
 from supervisor.paths import Layout
-from supervisor.render import devices, mounts, secrets
+from supervisor.render import cdi, devices, mounts, secrets
 from supervisor.render.capabilities import NAMES
-from supervisor.render.facts import DeviceNode, HostFacts
+from supervisor.render.facts import DeviceNode, HostFacts, HostText
 from supervisor.render.users import Accounts
 from supervisor.spec.container import Container
 
@@ -30,6 +31,7 @@ def gather(layout: Layout, containers: Iterable[Container], settings: Settings) 
     system = os.uname()
     status = _fields("/proc/1/status")
     mask = int(status["CapBnd"], 16)
+    specs = tuple(security.cdi_specs(layout, wanted))
     return HostFacts(
         hostname=system.nodename,
         architecture=system.machine,
@@ -38,7 +40,11 @@ def gather(layout: Layout, containers: Iterable[Container], settings: Settings) 
         capabilities=frozenset(name for bit, name in enumerate(NAMES) if mask >> bit & 1),
         hard_limits=_hard_limits(),
         init_path=next((path for path in _INITS if os.access(layout.root + path, os.X_OK)), ""),
-        devices=tuple(_devices(wanted)),
+        devices=tuple(_devices(wanted, specs)),
+        seccomp_profiles=tuple(security.seccomp_profiles(wanted)),
+        apparmor=security.apparmor(layout),
+        selinux=security.selinux(layout),
+        cdi_specs=specs,
         existing=frozenset(p for c in wanted for p in _files(c) if os.path.exists(layout.root + p)),
         runtime=settings.runtime,
         credentials=tuple(_credentials(layout, wanted)),
@@ -120,14 +126,17 @@ def _kernel(release: str) -> tuple[int, int]:
     return int(major), int(digits[0]) if digits else 0
 
 
-def _devices(containers: tuple[Container, ...]) -> Iterator[DeviceNode]:
-    paths = dict.fromkeys(_named(containers))
+def _devices(containers: tuple[Container, ...], specs: tuple[HostText, ...]) -> Iterator[DeviceNode]:
+    named = frozenset((*_named(containers), *cdi.host_nodes(containers, specs)))
+    paths = dict.fromkeys(named)
+    for directory in (path for path in named if os.path.isdir(path)):
+        paths |= dict.fromkeys(_below(directory))
     if any(c.privileged for c in containers):
-        paths |= dict.fromkeys(f"{where}/{name}" for where, _, names in os.walk("/dev") for name in sorted(names))
+        paths |= dict.fromkeys(_below("/dev"))
     for path in sorted(paths):
         try:
-            # Privileged takes nodes, not names for them; a definition may name a node by a link (/dev/disk/by-id/…).
-            node = os.stat(path) if path in _named(containers) else os.lstat(path)
+            # Directories give nodes, not names for them; a definition may name a node by a link (/dev/disk/by-id/…).
+            node = os.stat(path) if path in named else os.lstat(path)
         except OSError:
             continue
         if stat.S_ISCHR(node.st_mode) or stat.S_ISBLK(node.st_mode):
@@ -135,6 +144,10 @@ def _devices(containers: tuple[Container, ...]) -> Iterator[DeviceNode]:
             number = node.st_rdev
             permissions = stat.S_IMODE(node.st_mode)
             yield DeviceNode(path, kind, os.major(number), os.minor(number), permissions, node.st_uid, node.st_gid)
+
+
+def _below(directory: str) -> Iterator[str]:
+    return (f"{where.rstrip('/')}/{name}" for where, _, names in os.walk(directory) for name in sorted(names))
 
 
 def _named(containers: tuple[Container, ...]) -> Iterator[str]:

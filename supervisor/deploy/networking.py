@@ -15,6 +15,7 @@ from supervisor.render.tree import Networking
 from supervisor.spec.container import Container
 from supervisor.spec.image import ImageConfig
 from supervisor.spec.network import DEFAULT, Lease, Network, NetworkMode, PublishedPort
+from supervisor.spec.userns import IdMaps
 
 
 def complete(
@@ -91,10 +92,14 @@ class Allotment:
                     self._take(name, (lease,), ())
             self._take(name, (), deployed.record.ports)
 
-    def networking(self, container: Container, image: ImageConfig, hostname: str) -> Networking:
-        """Raises `UserError`: no such network, an address that is taken, a subnet that is full."""
+    def networking(
+        self, container: Container, image: ImageConfig, hostname: str, id_maps: IdMaps | None = None
+    ) -> Networking:
+        """Raises `UserError`: no such network, an address that is taken, a subnet that is full. *id_maps*: of its user
+        namespace."""
         if container.network is not NetworkMode.NETWORKS:
-            return Networking()
+            text = document.without_network(container.name, id_maps) if id_maps and not container.pod else ""
+            return Networking((), (), text, id_maps)
         before = self._before.get(container.name)
         others = {network: self._held_by_others(container, network) for network in self._networks}
         leases = addresses.lease(container, self._networks, others, before.leases if before else ())
@@ -102,8 +107,8 @@ class Allotment:
         ports_before = before.ports if before else ()
         published = ports.resolve(container, image.exposed_ports, self._busy | fixed, ports_before)
         self._take(container.name, leases, published)
-        text = document.text(container, hostname, self._networks, leases, published)
-        return Networking(leases, published, text)
+        text = document.text(container, hostname, self._networks, leases, published, id_maps)
+        return Networking(leases, published, text, id_maps)
 
     def _held_by_others(self, container: Container, network: str) -> dict[str, str]:
         held = {**self._asked[network], **self._taken[network]}

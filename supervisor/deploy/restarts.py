@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from supervisor.names import namespace_unit, service_unit
@@ -17,17 +17,27 @@ class Jobs(Protocol):
 
 
 class Restarts:
-    """*names*: running containers; *namespaces*: units of active network namespaces that have to be made anew, also
-    one that only another container still uses.
+    """*names*: running containers; *namespaces*: units of active namespaces that have to be made anew, also such that
+    only another container still uses; *owners*: containers whose namespaces are another's, and whose; *stopped*: those
+    of *names* that were stopped on the way, with a pod that is gone.
 
     Who requires a namespace is restarted with it, and must not be asked to meanwhile: a try-restart of what is just
     being stopped would leave it so.
     """
 
-    def __init__(self, manager: Jobs, names: list[str], namespaces: frozenset[str]) -> None:
+    def __init__(
+        self,
+        manager: Jobs,
+        names: list[str],
+        namespaces: frozenset[str],
+        owners: Mapping[str, str] | None = None,
+        stopped: Collection[str] = (),
+    ) -> None:
         self._manager = manager
         self._names = names
-        self._with_namespace = [name for name in names if namespace_unit(name) in namespaces]
+        self._with_namespace = [
+            n for n in names if n in stopped or namespace_unit((owners or {}).get(n, n)) in namespaces
+        ]
         units = [*sorted(namespaces), *(service_unit(n) for n in names if n not in self._with_namespace)]
         self._jobs = [manager.enqueue("try-restart", unit) for unit in units]
 

@@ -14,7 +14,8 @@ from supervisor.paths import Layout
 from supervisor.render.files import File, Link
 from supervisor.render.mounts import CURRENT
 
-_ENTRIES = ("spec.json", "deployed.json", "config.json", "plan")
+#: Of a version's files, those that others find beside it.
+_ENTRIES = ("spec.json", "pod.json", "deployed.json", "config.json", "plan")
 
 
 class Shelf:
@@ -30,7 +31,7 @@ class Shelf:
         if difference.is_new:
             directory = self._staging(target.name)
             changes.new_directory(directory)
-            for entry in _ENTRIES:
+            for entry in (entry for entry in _ENTRIES if target.text(entry) is not None):
                 self._disk.link(f"{CURRENT}/{entry}", f"{directory}/{entry}")
             self._disk.link(state.VERSION_PREFIX + target.digest, f"{directory}/{CURRENT}")
         elif difference.files:

@@ -1,4 +1,5 @@
-"""Read what is deployed: one container's record, all of them, and how a rendered tree differs from it. Writes nothing.
+"""Read what is deployed: the record of one container or pod, all of them, and how a rendered tree differs from it.
+Writes nothing.
 
 A container's directory is complete from the moment it has its name (`supervisor.deploy.deploy` renames it into place),
 so readers need no lock. Names that start with a dot are deploy's own half-finished or half-removed work.
@@ -8,6 +9,8 @@ so readers need no lock. Names that start with a dot are deploy's own half-finis
     NAME/layer, NAME/last-exit  the launcher's and cleanup's; they outlive every version
     NAME/last-action            ctr-probe's: how often it was acted on because it was unhealthy
     NAME/resolving              ctr-netns's: hosts and resolv.conf, made anew with the namespace
+
+A pod has a directory of the same form, with pod.json in the place of spec.json.
 """
 
 from __future__ import annotations
@@ -20,12 +23,16 @@ from supervisor.names import check_name, is_name, service_unit
 from supervisor.paths import Layout
 from supervisor.render.files import File, Link
 from supervisor.render.mounts import CURRENT
+from supervisor.render.pod import holder
 from supervisor.render.tree import EFFECTIVE, NETWORK, Tree
 from supervisor.spec import codec
 from supervisor.spec.container import Container
+from supervisor.spec.pod import Pod
 from supervisor.spec.record import Record
 
 VERSION_PREFIX = "v."
+#: A pod's record, and the mark of one.
+POD_FILE = "pod.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class Deployed:
 
     container: Container
     record: Record
+    kind: str = "container"
+    """'pod' for one that stands for it (`DeployedPod.holder`)."""
 
     @property
     def name(self) -> str:
@@ -47,12 +56,33 @@ class Deployed:
     @property
     def links(self) -> tuple[Link, ...]:
         """The links that were made for its [Install]."""
-        return tuple(Link(path, target) for path, target in self.record.links)
+        return _links(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedPod:
+    """One deployed pod."""
+
+    pod: Pod
+    record: Record
+
+    @property
+    def name(self) -> str:
+        return self.pod.name
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        return _links(self.record)
+
+    @property
+    def holder(self) -> Deployed:
+        """It as the holder of a network."""
+        return Deployed(holder(self.pod), self.record, "pod")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What deploy has to do to bring one container to its rendered tree."""
+    """What deploy has to do to bring one container or pod to its rendered tree."""
 
     tree: Tree
     is_new: bool
@@ -76,6 +106,20 @@ class Difference:
 
 def names(layout: Layout) -> tuple[str, ...]:
     """Names of the deployed containers, sorted."""
+    return tuple(name for name in _names(layout) if not is_pod(layout, name))
+
+
+def pod_names(layout: Layout) -> tuple[str, ...]:
+    """Names of the deployed pods, sorted."""
+    return tuple(name for name in _names(layout) if is_pod(layout, name))
+
+
+def is_pod(layout: Layout, name: str) -> bool:
+    """Whether what is deployed as *name* is a pod."""
+    return os.path.lexists(f"{layout.container(name)}/{POD_FILE}")
+
+
+def _names(layout: Layout) -> tuple[str, ...]:
     try:
         found = os.listdir(layout.containers)
     except FileNotFoundError:
@@ -88,7 +132,7 @@ def read(layout: Layout, name: str) -> Deployed:
     directory = layout.container(check_name(name))
     try:
         container = codec.loads(Container, _text(f"{directory}/spec.json"))
-        return Deployed(container, codec.loads(Record, _text(f"{directory}/deployed.json")))
+        return Deployed(container, _record(layout, name))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"container {name}: not deployed; 'ctrctl ps -a' lists those that are") from error
     except (ValueError, UserError) as error:
@@ -100,15 +144,46 @@ def read_all(layout: Layout) -> tuple[Deployed, ...]:
     return tuple(read(layout, name) for name in names(layout))
 
 
+def read_pod(layout: Layout, name: str) -> DeployedPod:
+    """The record of pod *name*. Raises `NotFoundError` when there is none, `UserError` when it is damaged."""
+    directory = layout.container(check_name(name, "pod name"))
+    try:
+        pod = codec.loads(Pod, _text(f"{directory}/{POD_FILE}"))
+        return DeployedPod(pod, _record(layout, name))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"pod {name}: not deployed; 'ctrctl pod ls' lists those that are") from error
+    except (ValueError, UserError) as error:
+        raise UserError(f"pod {name}: its record is damaged: {error}; remove it with 'ctrctl pod rm'") from error
+
+
+def read_pods(layout: Layout) -> tuple[DeployedPod, ...]:
+    """Every deployed pod, sorted by name. Raises `UserError` for a damaged record."""
+    return tuple(read_pod(layout, name) for name in pod_names(layout))
+
+
+def read_networked(layout: Layout) -> tuple[Deployed, ...]:
+    """Every deployed container, and every pod as the holder of its network."""
+    return (*read_all(layout), *(pod.holder for pod in read_pods(layout)))
+
+
+def _record(layout: Layout, name: str) -> Record:
+    """Raises OSError, ValueError, `UserError`."""
+    return codec.loads(Record, _text(f"{layout.container(name)}/deployed.json"))
+
+
+def _links(record: Record) -> tuple[Link, ...]:
+    return tuple(Link(path, target) for path, target in record.links)
+
+
 def difference(layout: Layout, tree: Tree) -> Difference:
     """Compare *tree* with the disk. A damaged record counts as one that differs in everything."""
     directory = layout.container(tree.name)
     is_new = not os.path.lexists(f"{directory}/{CURRENT}")
     try:
-        before = Record("") if is_new else read(layout, tree.name).record
-    except UserError:
+        before = Record("") if is_new else _record(layout, tree.name)
+    except (OSError, ValueError, UserError):
         before = Record("")
-    recorded = tuple(Link(path, target) for path, target in before.links)
+    recorded = _links(before)
     files = not is_new and os.readlink(f"{directory}/{CURRENT}") != VERSION_PREFIX + tree.digest
     names = (file.path for file in tree.files)
     changed = {n for n in names if files and text_of(f"{directory}/{CURRENT}/{n}") != tree.text(n)}

@@ -17,6 +17,8 @@ COMPANIONS: tuple[tuple[str, str, Relation | None], ...] = (
     ("ctr-netns@", ".service", Relation.NETWORK),
     ("ctr-health@", ".timer", None),
     ("ctr-health@", ".service", None),
+    ("ctr-idle@", ".timer", None),
+    ("ctr-idle@", ".service", None),
     ("ctr-notify@", ".socket", None),
     ("ctr-notify@", ".service", None),
     ("ctr-remove@", ".service", None),
@@ -27,7 +29,7 @@ COMPANIONS: tuple[tuple[str, str, Relation | None], ...] = (
 _EVERYWHERE = frozenset(
     (
         *("sysinit.target", "basic.target", "shutdown.target", "local-fs.target", "umount.target", "-.mount"),
-        *("ctr-log.socket", "ctr-dns.service", "ctr-firewall.service"),
+        *("ctr-log.socket", "ctr-dns.service", "ctr-firewall.service", "network-online.target"),
     )
 )
 
@@ -47,7 +49,10 @@ _HEALTH = {"healthy": State.HEALTHY, "unhealthy": State.UNHEALTHY, "starting": S
 def build(units: Mapping[str, Unit], cards: Mapping[str, Card]) -> Graph:
     """The graph of *units*, by name; *cards* by container name. A unit that is referred to and not among them is left
     out, and with it the edge."""
-    nodes = {name: node(unit, cards) for name, unit in sorted(units.items()) if is_shown(name)}
+    # A pod is a project that has a network namespace, but no container of its name.
+    pods = {service_unit(pod) for name in units if (pod := project_of_unit(name)) and pod not in cards}
+    shown = sorted(name for name in units if is_shown(name) and name not in pods)
+    nodes = {name: node(units[name], cards) for name in shown}
     found: dict[tuple[str, str], set[Relation]] = {}
     for name, unit in units.items():
         source, _ = fold(name)

@@ -43,6 +43,17 @@ class What(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """How to be let in by a registry; contents, for a worker can read no file of the host's."""
+
+    tls_verify: bool = True
+    auth: str = ""
+    """Text of a containers-auth.json(5), or ''."""
+    certificates: tuple[tuple[str, str], ...] = ()
+    """Names and texts of the files in a directory as containers-certs.d(5) has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One thing to do."""
 
@@ -52,9 +63,7 @@ class Order:
     """What is wanted, or what the file has to be; an empty digest is not known."""
     length: int = -1
     """EXPAND: bytes of the file that belong to it; -1 is all."""
-    tls_verify: bool = True
-    auth: str = ""
-    """Text of a containers-auth.json(5), or ''."""
+    login: Login = field(default_factory=Login)
 
 
 class Channel:

@@ -6,7 +6,9 @@ containers-auth.json(5) and docker's config.json.
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +16,8 @@ from supervisor.errors import UserError
 from supervisor.images.document import Document
 
 _MEMBERS = ("auths", "credHelpers")
+#: Bytes; a bundle of all authorities there are has a quarter of it.
+_MAX_CERTIFICATE = 1 << 20
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
@@ -52,6 +56,27 @@ def of_registry(text: str, registry: str, path: str = "auth.json") -> str:
         if wanted:
             kept[member] = wanted
     return json.dumps(kept) if kept else ""
+
+
+def of_login(registry: str, login: str) -> str:
+    """USER[:PASSWORD] for *registry* as the text of a containers-auth.json(5)."""
+    user, _, password = login.partition(":")
+    return json.dumps({"auths": {registry: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}}})
+
+
+def certificates(directory: str) -> tuple[tuple[str, str], ...]:
+    """Names and texts of what containers-certs.d(5) reads in *directory*; nothing for ''. Raises `UserError`."""
+    found: list[tuple[str, str]] = []
+    try:
+        for name in sorted(os.listdir(directory) if directory else ()):
+            if name.endswith((".crt", ".cert", ".key")):
+                with open(f"{directory}/{name}", encoding="ascii") as file:
+                    found.append((name, file.read(_MAX_CERTIFICATE)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{directory}: the registry's certificates cannot be read: {error}") from error
+    if directory and not found:
+        raise UserError(f"{directory}: has no certificate; put the registry's CA there as ca.crt")
+    return tuple(found)
 
 
 def _default_places(home: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from supervisor.images import channel
 from supervisor.images.blobs import plain
-from supervisor.images.channel import Channel, Order, What
+from supervisor.images.channel import Channel, Login, Order, What
 from supervisor.images.reference import parse
 from supervisor.images.skopeo import Access, Registry
 
@@ -69,13 +69,19 @@ class _Worker:
     def _open(self, order: Order) -> Registry:
         """A connection serves one repository."""
         if not self._registry:
-            authfile = ""
-            if order.auth:
-                authfile = f"{self._scratch}/auth.json"
-                with open(authfile, "x", encoding="utf-8") as file:
-                    file.write(order.auth)
-            self._registry = Registry(parse(order.reference), Access(order.tls_verify, authfile))
+            self._registry = Registry(parse(order.reference), self._access(order.login))
         return self._registry
+
+    def _access(self, login: Login) -> Access:
+        """*login* as the files that skopeo wants."""
+        authfile, certificates = f"{self._scratch}/auth.json", f"{self._scratch}/certificates"
+        if login.auth:
+            _write(authfile, login.auth)
+        if login.certificates:
+            os.mkdir(certificates)
+        for name, text in login.certificates:
+            _write(f"{certificates}/{name}", text)
+        return Access(login.tls_verify, authfile if login.auth else "", certificates if login.certificates else "")
 
 
 class _Part:
@@ -92,6 +98,11 @@ class _Part:
         if self._left >= 0:
             self._left -= len(data)
         return data
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "x", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _end_with(connection: int) -> None:

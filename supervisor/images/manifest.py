@@ -67,6 +67,7 @@ class IndexEntry:
     os: str
     architecture: str
     annotations: tuple[tuple[str, str], ...] = ()
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +117,23 @@ def parse_manifest(data: bytes, what: str) -> Manifest | Index:
     return Manifest(config, layers)
 
 
-def choose(index: Index, architecture: str, what: str) -> Descriptor:
-    """The entry for linux on *architecture*; the first that fits wins (image-index.md). Raises `UserError` if none
-    does.
+def choose(index: Index, architecture: str, what: str, variant: str = "") -> Descriptor:
+    """The entry for linux on *architecture*, of that *variant* unless it is empty; the first that fits wins
+    (image-index.md). Raises `UserError` if none does.
     """
     for entry in index.entries:
-        if (entry.os, entry.architecture) == ("linux", architecture):
+        if (entry.os, entry.architecture) == ("linux", architecture) and variant in ("", entry.variant):
             return entry.descriptor
     unspecified = [e.descriptor for e in index.entries if not e.os and not e.architecture]
     if len(index.entries) == 1 and unspecified:
         return unspecified[0]
-    found = sorted({f"{e.os}/{e.architecture}" for e in index.entries if e.os not in ("", "unknown")})
-    raise UserError(
-        f"{what}: has no image for linux/{architecture}, which this host is; it has {', '.join(found) or 'none at all'}"
-    )
+    found = sorted({_platform(e.os, e.architecture, e.variant) for e in index.entries if e.os not in ("", "unknown")})
+    wanted = _platform("linux", architecture, variant)
+    raise UserError(f"{what}: has no image for {wanted}; it has {', '.join(found) or 'none at all'}")
+
+
+def _platform(*parts: str) -> str:
+    return "/".join(part for part in parts if part)
 
 
 def parse_config(data: bytes, what: str) -> ConfigFile:
@@ -185,7 +189,13 @@ def image_record(config_digest: str, manifest_digest: str, config: ConfigFile, s
 
 def _entry(item: Document) -> IndexEntry:
     platform = item.object("platform")
-    return IndexEntry(_descriptor(item), platform.text("os"), platform.text("architecture"), item.pairs("annotations"))
+    return IndexEntry(
+        _descriptor(item),
+        platform.text("os"),
+        platform.text("architecture"),
+        item.pairs("annotations"),
+        platform.text("variant"),
+    )
 
 
 def _descriptor(item: Document) -> Descriptor:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from supervisor.errors import RetryError, UserError
+from supervisor.errors import RetryError, UnreachableError, UserError
 from supervisor.images import confined, credentials, mounts, workers
 from supervisor.images.archives import detect, open_archive
-from supervisor.images.channel import Order, What
+from supervisor.images.channel import Login, Order, What
 from supervisor.images.importing import config_of
 from supervisor.images.layers import Budget, Kind, Ready, choose_kind, receive
 from supervisor.images.manifest import (
@@ -39,6 +40,7 @@ from supervisor.images.store import NewLayer, Store, distinct, layer_at
 from supervisor.images.workers import Registry, Workers
 from supervisor.paths import Layout
 from supervisor.spec.image import Image, Layer
+from supervisor.spec.sourcing import Fetch
 
 _MAX_NESTING = 4
 
@@ -47,13 +49,9 @@ _MAX_NESTING = 4
 class Options:
     """How to fetch."""
 
-    tls_verify: bool = True
-    authfile: str = ""
-    """Absolute path of a containers-auth.json(5); empty is the default search (`credentials`)."""
+    fetch: Fetch = field(default_factory=Fetch)
     names: tuple[str, ...] = ()
     """Names to give instead of the source's own."""
-    architecture: str = ""
-    """GOARCH; empty is this host's."""
 
 
 Report = Callable[[str], None]
@@ -67,7 +65,7 @@ def pull(
 
     *report* gets a line of progress now and then, from any thread. Raises `UserError`, `NotFoundError`, `HostError`.
     """
-    return _twice(lambda: _pull(parse_source(reference, "/"), layout, options, environ, report))
+    return _again(lambda: _pull(parse_source(reference, "/"), layout, options, environ, report), options.fetch, report)
 
 
 def load(
@@ -108,12 +106,25 @@ def _opened(path: str) -> io.FileIO:
         raise UserError(f"{path}: {error.strerror}") from error
 
 
-def _twice(attempt: Callable[[], tuple[Image, ...]]) -> tuple[Image, ...]:
-    """A layer that was counted on can be removed by somebody else meanwhile; the second time it is fetched."""
-    try:
-        return attempt()
-    except RetryError:
-        return attempt()
+def _again(attempt: Callable[[], tuple[Image, ...]], fetch: Fetch, report: Report) -> tuple[Image, ...]:
+    """Try as often as *fetch* says while the registry is not there.
+
+    And once more when a layer that was counted on has been removed by somebody else meanwhile: now it is fetched.
+    """
+    tried = 0
+    while True:
+        try:
+            return attempt()
+        except UnreachableError as error:
+            if tried == fetch.retries:
+                raise
+            pause = fetch.retry_delay or float(2 ** min(tried, 6))
+            report(f"{error}; trying again in {pause:g} s")
+            time.sleep(pause)
+        except RetryError:
+            if tried:
+                raise
+        tried += 1
 
 
 def _pull(
@@ -123,10 +134,19 @@ def _pull(
         if source.transport is not Transport.DOCKER:
             return session.store_archive(source, str(source))
         target = parse(source.reference)
-        auth = credentials.find(target.registry, options.authfile, environ)
-        registry = Registry(session.workers, target, options.tls_verify, auth)
+        registry = Registry(session.workers, target, _login(target.registry, options.fetch, environ))
         offer = Offer(source.reference, (source.reference,), registry.manifest())
         return (session.store_offer(registry, offer),)
+
+
+def _login(registry: str, fetch: Fetch, environ: Mapping[str, str]) -> Login:
+    """What the image worker is told, who can read none of it by himself. Raises `UserError`."""
+    auth = (
+        credentials.of_login(registry, fetch.credentials)
+        if fetch.credentials
+        else credentials.find(registry, fetch.auth_file, environ)
+    )
+    return Login(fetch.tls_verify, auth, credentials.certificates(fetch.certificates))
 
 
 @contextmanager
@@ -138,9 +158,9 @@ def _session(layout: Layout, options: Options, environ: Mapping[str, str], repor
         work = stack.enter_context(store.workspace())
         os.mkdir(f"{work}/probe")
         kind = choose_kind(environ, f"{layout.runtime}/images/layer-kind", f"{work}/probe")
-        architecture = options.architecture or host_architecture(os.uname().machine)
+        architecture = options.fetch.architecture or host_architecture(os.uname().machine)
         names = tuple(normalize(name) for name in options.names)
-        yield _Session(store, work, kind, Budget.of(work), hired, architecture, names, report)
+        yield _Session(store, work, kind, Budget.of(work), hired, architecture, options.fetch.variant, names, report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +171,7 @@ class _Session:
     budget: Budget
     workers: Workers
     architecture: str
+    variant: str
     names: tuple[str, ...]
     report: Report
 
@@ -203,7 +224,7 @@ class _Session:
             manifest = parse_manifest(offer.manifest, offer.what)
             if isinstance(manifest, Manifest):
                 return offer, manifest
-            chosen = choose(manifest, self.architecture, offer.what)
+            chosen = choose(manifest, self.architecture, offer.what, self.variant)
             data = origin.document(replace(chosen, media_type=chosen.media_type or "manifest"))
             _check_digest(f"{offer.what}: manifest", chosen.digest, data)
             offer = replace(offer, manifest=data)

@@ -12,34 +12,29 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import IO
 
 from supervisor.errors import HostError, UserError
-from supervisor.images import work
+from supervisor.images import oneshot, work
 from supervisor.images.store import Store
 from supervisor.images.work import Request, Result
 from supervisor.paths import Layout
 from supervisor.spec.image import Image
+from supervisor.spec.sourcing import Fetch
 from supervisor.systemd.manager import Manager
-
-#: Seconds between two looks at the progress file while the job runs.
-_PROGRESS_INTERVAL = 0.1
 
 _COPY = 1 << 20
 
-OnLine = Callable[[str], None]
+OnLine = oneshot.OnLine
 
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
     """What the caller may choose."""
 
-    tls_verify: bool = True
-    authfile: str = ""
-    """Absolute path, or empty for skopeo's default."""
-    architecture: str = ""
+    fetch: Fetch = field(default_factory=lambda: Fetch(retries=0))
     names: tuple[str, ...] = ()
     """Names to give instead of the source's own."""
     layer_kind: str = ""
@@ -87,58 +82,18 @@ def request(what: Request, manager: Manager, layout: Layout, on_line: OnLine) ->
     with _directory(what.source, layout) as (directory, instance):
         work.write(f"{directory}/request.json", what)
         unit = f"ctr-store@{instance}.service"
-        job = manager.enqueue("start", unit)
-        progress = _Progress(f"{directory}/progress", on_line)
-        try:
-            while not (ended := manager.wait([job], _PROGRESS_INTERVAL)):
-                progress.show()
-        except BaseException:
-            manager.stop(unit)
-            manager.reset_failed(unit)
-            raise
-        progress.show()
-        why = manager.properties(unit, "Service", "Result")["Result"]
-        if ended[unit] != "done":
-            manager.reset_failed(unit)
+        with oneshot.limited(unit, what.fetch.timeout, layout):
+            why = oneshot.run(unit, manager, f"{directory}/progress", on_line)
         result = work.read(Result, f"{directory}/result.json")
         if result is None:
-            raise HostError(
-                f"{what.source}: {what.verb}: {unit} ended with {why} ({ended[unit]}); see journalctl -u {unit}"
-            )
+            raise HostError(f"{what.source}: {what.verb}: {oneshot.explain(unit, why, what.fetch.timeout)}")
         result.raise_error()
         store = Store(layout)
         return tuple(store.find(image) for image in result.images)
 
 
-class _Progress:
-    """Passes on complete lines that were appended to a file."""
-
-    def __init__(self, path: str, on_line: OnLine) -> None:
-        self._path = path
-        self._on_line = on_line
-        self._offset = 0
-
-    def show(self) -> None:
-        with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
-            file.seek(self._offset)
-            data = file.read()
-            whole = data[: data.rfind(b"\n") + 1]
-            self._offset += len(whole)
-            for line in whole.decode("utf-8", "replace").splitlines():
-                self._on_line(line)
-
-
 def _request(verb: str, source: str, options: PullOptions, changes: tuple[str, ...] = ()) -> Request:
-    return Request(
-        verb,
-        source,
-        options.names,
-        changes,
-        options.tls_verify,
-        options.authfile,
-        options.architecture,
-        options.layer_kind,
-    )
+    return Request(verb, source, options.names, changes, options.fetch, options.layer_kind)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.errors import HostError, NotFoundError, UserError
+from supervisor.errors import HostError, NotFoundError, UnreachableError, UserError
 from supervisor.images.compression import STEP, Reader
 from supervisor.images.manifest import Descriptor
 from supervisor.images.reference import Reference
@@ -34,11 +35,14 @@ class Access:
     tls_verify: bool = True
     authfile: str = ""
     """Absolute path of a containers-auth.json(5), or empty."""
+    certificates: str = ""
+    """Absolute path of a directory of certificates and keys, or empty."""
 
     @property
     def options(self) -> tuple[str, ...]:
         tls = () if self.tls_verify else ("--tls-verify=false",)
-        return (*tls, *(("--authfile", self.authfile) if self.authfile else ()))
+        files = (("--authfile", self.authfile), ("--cert-dir", self.certificates))
+        return (*tls, *(word for option, path in files if path for word in (option, path)))
 
 
 class Registry:
@@ -159,10 +163,18 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[UserError] | type[HostError], str],
         "the registry refuses access, or the repository does not exist; log in and name the file with --authfile",
     ),
     (("manifest unknown", "not found", "name unknown", "404"), NotFoundError, "the registry has no such image or tag"),
-    (("toomanyrequests", "429"), HostError, "the registry limits requests; try again later"),
-    (("connection refused",), HostError, "connection refused; is the registry running, and the port right"),
-    (("no such host", "server misbehaving", "dial tcp: lookup"), HostError, "the registry's name cannot be resolved"),
-    (("i/o timeout", "network is unreachable", "no route to host"), HostError, "the registry cannot be reached"),
+    (("toomanyrequests", "429"), UnreachableError, "the registry limits requests; try again later"),
+    (("connection refused",), UnreachableError, "connection refused; is the registry running, and the port right"),
+    (
+        ("no such host", "server misbehaving", "dial tcp: lookup"),
+        UnreachableError,
+        "the registry's name cannot be resolved",
+    ),
+    (
+        ("i/o timeout", "network is unreachable", "no route to host", "connection reset", "TLS handshake timeout"),
+        UnreachableError,
+        "the registry cannot be reached",
+    ),
 )
 
 
@@ -172,6 +184,11 @@ def explain(what: str, said: str) -> UserError | HostError:
     if 'msg="' in line:
         line = line.split('msg="', 1)[1].rstrip('"').replace('\\"', '"').replace("\\n", " ")
     for words, kind, meaning in _MEANINGS:
-        if any(word.lower() in line.lower() for word in words):
+        if any(_has(line.lower(), word.lower()) for word in words):
             return kind(f"{what}: pull: {meaning} (skopeo: {line})")
     return HostError(f"{what}: pull: {line}")
+
+
+def _has(line: str, word: str) -> bool:
+    """A status is a number of its own, and no part of a port."""
+    return bool(re.search(rf"(?<![\d:]){word}(?!\d)", line)) if word.isdigit() else word in line

@@ -11,15 +11,24 @@ acts on a request.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from supervisor.errors import ConflictError, CtrError, HostError, NotFoundError, RetryError, UserError
+from supervisor.errors import (
+    ConflictError,
+    CtrError,
+    HostError,
+    NotFoundError,
+    RetryError,
+    UnreachableError,
+    UserError,
+)
 from supervisor.names import is_name
 from supervisor.paths import Layout
 from supervisor.spec import codec
+from supervisor.spec.sourcing import Fetch
 
 _ERRORS: dict[str, type[CtrError]] = {
-    kind.__name__: kind for kind in (UserError, NotFoundError, ConflictError, HostError, RetryError)
+    kind.__name__: kind for kind in (UserError, NotFoundError, ConflictError, HostError, RetryError, UnreachableError)
 }
 
 
@@ -33,9 +42,7 @@ class Request:
     """pull: a source as `reference.parse_source` takes it; load, import: an absolute path."""
     names: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
-    tls_verify: bool = True
-    authfile: str = ""
-    architecture: str = ""
+    fetch: Fetch = field(default_factory=Fetch)
     layer_kind: str = ""
     """CTR_LAYER_KIND of whoever asked."""
 

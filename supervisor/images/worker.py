@@ -57,7 +57,7 @@ def carry_out(request: Request, layout: Layout, environ: Mapping[str, str], repo
 
 
 def _images(request: Request, layout: Layout, environ: Mapping[str, str], report: pull.Report) -> tuple[Image, ...]:
-    options = pull.Options(request.tls_verify, request.authfile, request.names, request.architecture)
+    options = pull.Options(request.fetch, request.names)
     variables = {**environ, "CTR_LAYER_KIND": request.layer_kind or environ.get("CTR_LAYER_KIND", "")}
     if request.verb == "pull":
         return pull.pull(request.source, layout=layout, options=options, environ=variables, report=report)

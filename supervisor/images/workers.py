@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from supervisor.errors import HostError, UserError
-from supervisor.images.channel import Channel, Order, What
+from supervisor.images.channel import Channel, Login, Order, What
 from supervisor.images.manifest import MAX_DOCUMENT, Descriptor, digest_of
 from supervisor.images.reference import Reference
 from supervisor.paths import Layout
@@ -91,13 +91,12 @@ class Workers:
 
 
 class Registry:
-    """`supervisor.images.origin.Origin` for one repository. *auth* is the text of a containers-auth.json(5), or ''."""
+    """`supervisor.images.origin.Origin` for one repository."""
 
-    def __init__(self, workers: Workers, reference: Reference, tls_verify: bool, auth: str) -> None:
+    def __init__(self, workers: Workers, reference: Reference, login: Login) -> None:
         self._workers = workers
         self._reference = reference
-        self._tls_verify = tls_verify
-        self._auth = auth
+        self._login = login
 
     def manifest(self) -> bytes:
         """The manifest or index that the reference names; checked against the digest when it has one."""
@@ -120,7 +119,7 @@ class Registry:
             return joined(parts, f"{self._reference}: {descriptor.digest or 'manifest'}")
 
     def _order(self, what: What, blob: Descriptor) -> Order:
-        return Order(what, str(self._reference), blob, tls_verify=self._tls_verify, auth=self._auth)
+        return Order(what, str(self._reference), blob, login=self._login)
 
 
 def joined(parts: Iterable[bytes], what: str) -> bytes:

@@ -43,10 +43,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         record = f"{layout.container(name)}/last-exit"
         kill_scope(plan)
         ooms = oom_kills(plan, environ, record) if is_suspicious(plan, environ) else {}
-        # Not through the runtime's own `delete`: with every process gone, its state directory is all it would remove,
-        # and a `create` that was killed half-way leaves one that it does not take for a container.
+        if plan.poststop:
+            from supervisor.runtime import argv
+
+            programs.run(argv.delete(plan.runtime, layout.runtime_state(plan.runtime), plan.name))
+        # Otherwise not through the runtime's own `delete`: with every process gone, its state directory is all it would
+        # remove, and a `create` that was killed half-way leaves one that it does not take for a container.
         state = f"{layout.runtime_state(plan.runtime)}/{plan.name}"
         programs.remove_trees(state, layout.running(name), *((plan.upper,) if plan.upper and plan.fresh else ()))
+        if plan.scratch:
+            programs.remove_trees(plan.scratch)
         # Last: a full disk has room again when the layer that filled it is gone.
         record_exit(record, environ, time.time(), ooms)
         tell(name, environ, ooms, layout)

@@ -14,22 +14,65 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: What systemd tells a unit's own program (systemd.exec(5), "Environment Variables Set or Propagated by the Service
+#: Manager"), and the launcher must not tell another.
+_PRIVATE = frozenset(
+    (
+        "CACHE_DIRECTORY",
+        "CONFIGURATION_DIRECTORY",
+        "CREDENTIALS_DIRECTORY",
+        "DEBUG_INVOCATION",
+        "EXIT_CODE",
+        "EXIT_STATUS",
+        "FDSTORE",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "LOGS_DIRECTORY",
+        "MAINPID",
+        "MAINPIDFDID",
+        "MANAGERPID",
+        "MANAGERPIDFDID",
+        "MEMORY_PRESSURE_WATCH",
+        "MEMORY_PRESSURE_WRITE",
+        "NOTIFY_SOCKET",
+        "PIDFILE",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "RUNTIME_DIRECTORY",
+        "SERVICE_RESULT",
+        "STATE_DIRECTORY",
+        "SYSTEMD_EXEC_PID",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    )
+)
+_PRIVATE_PREFIXES = ("LISTEN_", "MONITOR_", "TRIGGER_")
+
+
 def merged_config(
-    config: str, files: tuple[str, ...], keep: frozenset[str], variables: Mapping[str, str] | None = None
+    config: str,
+    files: tuple[str, ...],
+    keep: frozenset[str],
+    variables: Mapping[str, str] | None = None,
+    host: Mapping[str, str] | None = None,
 ) -> str:
     """The text of the configuration at path *config*, its process.env extended by *files*; later files win.
 
-    *keep*: names that ``Environment=`` sets, which win over every file. *variables* win over everything. Raises
+    *keep*: names that ``Environment=`` sets, which win over every file. *variables* win over everything. *host*: our
+    own environment, over which everything wins (``EnvironmentHost=``). A file with '-' in front may be missing. Raises
     `UserError` naming file and line.
     """
     with open(config, encoding="utf-8") as file:
         document = json.load(file)
-    environment = dict(entry.split("=", 1) for entry in document["process"]["env"])
-    for path in files:
+    environment = public(host or {}) | dict(entry.split("=", 1) for entry in document["process"]["env"])
+    for given in files:
+        path = given.removeprefix("-")
         try:
             with open(path, encoding="utf-8") as file:
                 text = file.read()
         except OSError as error:
+            if path != given and isinstance(error, FileNotFoundError):
+                continue
             raise UserError(f"environment file {path}: {error.strerror}; create it or drop EnvironmentFile=") from error
         except UnicodeDecodeError as error:
             raise UserError(f"environment file {path}: not UTF-8 text") from error
@@ -37,6 +80,15 @@ def merged_config(
     environment.update(variables or {})
     document["process"]["env"] = [f"{key}={value}" for key, value in environment.items()]
     return json.dumps(document)
+
+
+def public(environ: Mapping[str, str]) -> dict[str, str]:
+    """*environ* without what systemd says to us alone."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in _PRIVATE and not name.startswith(_PRIVATE_PREFIXES)
+    }
 
 
 def parse(path: str, text: str) -> dict[str, str]:

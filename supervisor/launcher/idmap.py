@@ -21,6 +21,8 @@ _AT_FDCWD = -100
 def mount(source: str, target: str, user_namespace: str, *, recursive: bool = False) -> None:
     """Bind *source* on *target*, its owners mapped as in the user namespace bound at *user_namespace*.
 
+    *recursive*: with what is mounted below it, whose owners stay as they are.
+
     Raises `HostError`, among others for a file system that cannot (NFS, or a kernel before its support).
     """
     namespace = os.open(user_namespace, os.O_RDONLY | os.O_CLOEXEC)
@@ -29,9 +31,8 @@ def mount(source: str, target: str, user_namespace: str, *, recursive: bool = Fa
         tree = _call(f"{source}: open_tree", _OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags)
         try:
             attributes = (ctypes.c_uint64 * 4)(_IDMAP, 0, 0, namespace)
-            at = _EMPTY_PATH | (_RECURSIVE if recursive else 0)
-            doing = f"{source}: its file system does not map users (idmapped mounts)"
-            _call(doing, _MOUNT_SETATTR, tree, b"", at, ctypes.byref(attributes), ctypes.c_size_t(32))
+            doing = f"{source}: its file system does not map users; use another one, or UserNS=keep-id"
+            _call(doing, _MOUNT_SETATTR, tree, b"", _EMPTY_PATH, ctypes.byref(attributes), ctypes.c_size_t(32))
             target_name = os.fsencode(target)
             _call(f"{target}: move_mount", _MOVE_MOUNT, tree, b"", _AT_FDCWD, target_name, _MOVE_EMPTY_PATH)
         finally:

@@ -38,6 +38,8 @@ class _Start:
         self.notify_socket = environ.get("NOTIFY_SOCKET", "")
         self.invocation = environ.get("INVOCATION_ID", "")
         self.credentials = environ.get("CREDENTIALS_DIRECTORY", "")
+        self.environ = environ
+        self.passed = 0
         self.log_socket = layout.log_socket
         self.places = layout.running(plan.name)
         self.state_root = layout.runtime_state(plan.runtime)
@@ -47,6 +49,10 @@ class _Start:
 
     def prepare(self) -> None:
         """Directories, the writable layer, and the configuration when environment files have a say in it."""
+        if self.environ.get("LISTEN_FDS"):
+            from supervisor.launcher import activation
+
+            self.passed = activation.receive(self.environ)
         for path in (self.state_root, f"{self.places}/layers", self.plan.rootfs):
             os.makedirs(path, 0o755, exist_ok=True)
         os.chmod(self.places, 0o700)
@@ -65,14 +71,18 @@ class _Start:
                 programs.remove_trees(self.plan.upper)
             for part in ("upper", "work"):
                 os.makedirs(f"{self.plan.upper}/{part}", 0o755, exist_ok=True)
-        if self.plan.env_files or self.plan.secret_variables:
+        if self.plan.env_files or self.plan.secret_variables or self.plan.env_host:
             from supervisor.launcher.envfile import merged_config
 
             plan = self.plan
-            text = merged_config(f"{self.bundle}/config.json", plan.env_files, plan.env_keep, self._secret_variables())
+            variables, host = self._secret_variables(), self.environ if plan.env_host else {}
+            text = merged_config(f"{self.bundle}/config.json", plan.env_files, plan.env_keep, variables, host)
             self.bundle = self.places
             with open(os.open(f"{self.bundle}/config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(text)
+        if self.passed:
+            told = activation.variables(self.environ, self.passed, self.plan.listen_pid)
+            self.bundle = activation.bundle(self.bundle, self.places, told)
 
     def _secret_variables(self) -> dict[str, str]:
         if not self.plan.secret_variables:
@@ -113,20 +123,21 @@ class _Start:
     def _create(self, stdio: tuple[int, int, int]) -> int:
         plan = self.plan
         console = f"{self.places}/console.sock" if plan.terminal else ""
-        command = argv.create(
-            plan.runtime, self.state_root, self.bundle, self.pid_file, plan.name, console, log=self.log_file
-        )
+        places = (self.state_root, self.bundle, self.pid_file)
+        command = argv.create(plan.runtime, *places, plan.name, console, self.passed, log=self.log_file)
         go_reader, go_writer = os.pipe()
         report_reader, report_writer = os.pipe()
         stub = os.fork()
         if not stub:
             os.close(go_writer)
-            become_container(plan, command, self.places, self.credentials, stdio, go_reader, report_writer)
+            become_container(plan, command, self.places, self.credentials, stdio, go_reader, report_writer, self.passed)
         for fd in {go_reader, report_writer, *stdio} - {0, 1, 2}:
             os.close(fd)
         scope.create(plan.name, stub, plan.slice, scope.typed(plan.properties))
         os.write(go_writer, b"g")
-        if plan.copy_ups or plan.chowns:
+        if self.passed:
+            self._let_go_of_sockets()
+        if plan.copy_ups or plan.chowns or plan.relabels:
             from supervisor.launcher import volumes
 
             volumes.wait_patiently(report_reader, self.notify_socket)
@@ -139,6 +150,13 @@ class _Start:
             raise _RuntimeFailedError(f"{plan.runtime} create: {text}", failure.exit_code(text))
         with open(self.pid_file) as file:
             return int(file.read())
+
+    def _let_go_of_sockets(self) -> None:
+        from supervisor.launcher import activation
+
+        if self.plan.idle:
+            activation.watch(self.plan, self.places, self.passed)
+        activation.close(self.passed)
 
     def _hand_over_terminal(self, attach: _socket.socket | None, master: int) -> None:
         if attach:

@@ -20,19 +20,29 @@ class Plan:
         "copy_ups",
         "directory",
         "env_files",
+        "env_host",
         "env_keep",
         "fresh",
         "identifier",
+        "idle",
+        "idmaps",
+        "label",
         "layers",
+        "listen_pid",
         "log",
+        "lowers",
         "mounts",
         "name",
         "notify",
         "oneshot",
+        "overlays",
+        "poststop",
         "project",
         "properties",
+        "relabels",
         "rootfs",
         "runtime",
+        "scratch",
         "secret_variables",
         "secrets",
         "slice",
@@ -40,6 +50,7 @@ class Plan:
         "terminal",
         "text",
         "upper",
+        "users",
         "volumes",
     )
 
@@ -61,13 +72,23 @@ class Plan:
         self.layers = tuple(tuple(value.split("\t")) for value in values.get("layer", ()))
         self.directory = one("directory")
         self.upper = one("upper")
+        self.label = one("label")
         self.fresh = one("fresh") == "1"
         self.volumes = tuple(values.get("volume", ()))
-        self.copy_ups = _columns(values, "copy-up", 4)
+        #: Its user namespace, and the host's numbers of root in there; empty for the host's users.
+        self.users = tuple(one("users").split("\t")) if "users" in values else ()
+        self.idmaps = _columns(values, "idmap", 2)
+        self.copy_ups = _columns(values, "copy-up", 5)
         self.subpaths = _columns(values, "subpath", 3)
+        self.overlays = _columns(values, "overlay", 4)
+        self.lowers = _columns(values, "lower", 4)
+        self.scratch = one("scratch")
         self.mounts = _columns(values, "mount", 4)
         self.chowns = _columns(values, "chown", 2)
+        self.relabels = _columns(values, "relabel", 2)
+        self.poststop = one("poststop") == "1"
         self.env_files = tuple(values.get("env-file", ()))
+        self.env_host = one("env-host") == "1"
         self.env_keep = frozenset(values.get("env-keep", ()))
         self.secrets = tuple(values.get("secret", ()))
         self.secret_variables = tuple(values.get("secret-variable", ()))
@@ -77,6 +98,8 @@ class Plan:
         self.identifier = one("identifier", self.name)
         self.notify = one("notify", "started")
         self.project = one("project")
+        self.idle = one("idle")
+        self.listen_pid = one("listen-pid", "1")
         self.terminal = one("terminal") == "1"
         self.attach = one("attach") == "1"
         self.oneshot = one("oneshot") == "1"

@@ -26,11 +26,14 @@ def enter_namespace() -> None:
     mount("none", "/", "", _REC | _SLAVE, "")
 
 
-def mount_layers(layers: tuple[tuple[str, ...], ...], upper: str, fresh: bool, places: str, rootfs: str) -> None:
+def mount_layers(
+    layers: tuple[tuple[str, ...], ...], upper: str, fresh: bool, places: str, rootfs: str, label: str = ""
+) -> None:
     """Mount *layers* (lowest first, see plan) as an overlay on *rootfs*, its writable layer in *upper*.
 
     *places*: a directory for the mount points of layers that are file systems themselves. *fresh*: the writable layer
-    is thrown away afterwards, so nothing in it needs to reach the disk ('volatile').
+    is thrown away afterwards, so nothing in it needs to reach the disk ('volatile'). *label*: the SELinux label of all
+    that is in it.
     """
     lowers = []
     for number, (kind, path, *data) in enumerate(layers):
@@ -47,6 +50,8 @@ def mount_layers(layers: tuple[tuple[str, ...], ...], upper: str, fresh: bool, p
     elif len(lowers) == 1:
         mount(lowers[0], rootfs, "", _BIND, "")
         return
+    if label:
+        options += f',context="{label}"'
     mount("overlay", rootfs, "overlay", _NODEV, options)
 
 

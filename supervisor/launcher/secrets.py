@@ -19,15 +19,19 @@ _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT = 1, 2, 4, 8, 32
 _CHUNK = 1 << 20
 
 
-def mount_files(files: tuple[str, ...], credentials: str, directory: str) -> None:
+def mount_files(files: tuple[str, ...], credentials: str, directory: str, root: tuple[str, ...] = ()) -> None:
     """Make *directory* hold a read-only copy of each of *files*, which are ``NUMBER UID GID MODE NAME`` (see plan).
 
-    *credentials*: $CREDENTIALS_DIRECTORY. Called in the container's mount namespace. ramfs, not tmpfs: its pages never
-    reach a swap device, on any kernel (tmpfs knows ``noswap`` since Linux 6.4). Raises `UserError`, `HostError`.
+    *credentials*: $CREDENTIALS_DIRECTORY. *root*: user and group of the container's root, where they are not the
+    host's: the runtime looks for the files as them. Called in the container's mount namespace. ramfs, not tmpfs: its
+    pages never reach a swap device, on any kernel (tmpfs knows ``noswap`` since Linux 6.4). Raises `UserError`,
+    `HostError`.
     """
     os.makedirs(directory, 0o700, exist_ok=True)
     flags = _NOSUID | _NODEV | _NOEXEC
     rootfs.mount("ramfs", directory, "ramfs", flags, "mode=0700")
+    if root:
+        os.chown(directory, int(root[0]), int(root[1]))
     for line in files:
         number, uid, gid, mode, name = line.split(" ", 4)
         reader = _open(credentials, name)

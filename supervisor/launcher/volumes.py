@@ -54,14 +54,21 @@ def prepare(plan: Plan, places: str) -> None:
 
     Raises `UserError` for a mount that cannot be, `HostError` when cp or chown fails, OSError.
     """
-    for directory, marker, target, owner in plan.copy_ups:
-        _copy_up(directory, marker, target, owner, plan.rootfs, places)
+    for source, place in plan.idmaps:
+        _mount_idmapped(source, place, plan.users[0])
+    for directory, marker, target, owner, image in plan.copy_ups:
+        _copy_up(directory, marker, target, owner, plan, places, image)
+    images = {columns[4] for columns in plan.copy_ups}
+    for place in (overlay[0] for overlay in plan.overlays if overlay[0] not in images):
+        _mount_overlay(plan, place)
     for directory, path, place in plan.subpaths:
         _mount_subpath(directory, path, place)
     for source, target, over, rest in plan.mounts:
         _check(source, target, over, rest, plan.rootfs)
     for source, owner in plan.chowns:
         _change_owner(source, owner, places)
+    for source, label in plan.relabels:
+        _relabel(source, label, places)
 
 
 def wait_patiently(report: int, notify_socket: str) -> None:
@@ -98,8 +105,17 @@ def resolve(directory: str, path: str, how: int) -> int:
         os.close(root)
 
 
-def _copy_up(directory: str, marker: str, target: str, owner: str, root: str, places: str) -> None:
+def _mount_overlay(plan: Plan, place: str) -> None:
+    from supervisor.launcher import overlays
+
+    overlays.prepare(plan, place)
+
+
+def _copy_up(
+    directory: str, marker: str, target: str, owner: str, plan: Plan, places: str, image: str = ""
+) -> None:
     """Fill the volume *directory* with what the image has at *target* (nothing, if that is empty) while it is empty.
+    *image*: where another image than the container's is to be mounted for that.
 
     As with docker, and with no more state than the volume itself: one that was emptied is filled again. *marker* has
     content while a copy goes on, so a copy that was killed is made again, over what it left; what others wrote in the
@@ -110,12 +126,15 @@ def _copy_up(directory: str, marker: str, target: str, owner: str, root: str, pl
         return
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
         return
-    found = resolve(root, target, _IN_ROOT | _NO_MAGICLINKS) if target else -1
+    if image:
+        _mount_overlay(plan, image)
+    found = resolve(image or plan.rootfs, target, _IN_ROOT | _NO_MAGICLINKS) if target else -1
     if found >= 0 and not stat.S_ISDIR(os.fstat(found).st_mode):
         raise UserError(f"mount {target}: the image has a file there; a volume needs a directory")
     # Not for a volume that stays empty because the image's directory is: that would cost every start.
     if interrupted or (found >= 0 and os.listdir(f"/proc/self/fd/{found}")):
-        _copy_locked(found, directory, marker, owner, places, f"copying the image's {target} ('nocopy' leaves it out)")
+        doing = f"copying the image's {target} ('nocopy' leaves it out)"
+        _copy_locked(found, directory, marker, owner, places, doing, *plan.users[:1])
     else:
         if found >= 0:
             status = os.fstat(found)
@@ -126,8 +145,11 @@ def _copy_up(directory: str, marker: str, target: str, owner: str, root: str, pl
         os.close(found)
 
 
-def _copy_locked(found: int, directory: str, marker: str, owner: str, places: str, doing: str) -> None:
-    """Copy the directory *found* into *directory*, or wait until another container has done so.
+def _copy_locked(
+    found: int, directory: str, marker: str, owner: str, places: str, doing: str, users: str = ""
+) -> None:
+    """Copy the directory *found* into *directory*, or wait until another container has done so; as root of the user
+    namespace *users*, if there is one: on a mount that shows its users there is no other.
 
     The lock is cp's too, which may outlive this process.
     """
@@ -139,7 +161,7 @@ def _copy_locked(found: int, directory: str, marker: str, owner: str, places: st
         if found >= 0:
             os.set_inheritable(found, True)
             source = f"/proc/self/fd/{found}/."
-            problem = _on(directory, places, ("cp", "--archive", "--remove-destination", "--", source))
+            problem = _on(directory, places, ("cp", "--archive", "--remove-destination", "--", source), users)
             if problem:
                 raise HostError(f"{directory}: {doing}: {problem}")
         _give(directory, owner)
@@ -177,9 +199,20 @@ def _locked(path: str) -> int:
         os.close(file)  # whoever had it has removed it
 
 
+def _mount_idmapped(source: str, place: str, user_namespace: str) -> None:
+    """Have *place* show *source* with its owners as in *user_namespace*."""
+    from supervisor.launcher import idmap
+
+    try:
+        _make_place(place, stat.S_ISDIR(os.stat(source).st_mode))
+    except FileNotFoundError as error:
+        raise UserError(f"mount: {source} does not exist on the host; make it first") from error
+    idmap.mount(source, place, user_namespace, recursive=True)
+
+
 def _mount_subpath(directory: str, path: str, place: str) -> None:
     """Mount *path* of the volume *directory* on *place*; a link in the volume leads nowhere else."""
-    volume = os.path.basename(directory)
+    volume = os.path.basename(directory)  # of an image: the number of its mount
     try:
         found = resolve(directory, path, _IN_ROOT | _NO_MAGICLINKS)
     except OSError as error:
@@ -231,7 +264,20 @@ def _change_owner(source: str, owner: str, places: str) -> None:
         raise HostError(f"{source}: giving it to {owner}: {problem}")
 
 
-def _to_give(source: str) -> int:
+def _relabel(source: str, label: str, places: str) -> None:
+    """Give *source* with all that is in it the SELinux *label*; links in it themselves."""
+    found = _to_give(source, "option z would label")
+    place, problem = f"/proc/self/fd/{found}", ""
+    if stat.S_ISDIR(os.fstat(found).st_mode):
+        problem = _on(place, places, ("chcon", "-hR", "--", label))
+    else:
+        os.setxattr(place, "security.selinux", label.encode() + b"\0")
+    os.close(found)
+    if problem:
+        raise HostError(f"{source}: labelling it {label}: {problem}")
+
+
+def _to_give(source: str, doing: str = "option U would give away") -> int:
     """An O_PATH descriptor of *source*. Raises `UserError` when that is a directory of the system, also through a link
     or a bind mount: rendering has seen no more than its name."""
     found = os.open(source, os.O_PATH | os.O_CLOEXEC)
@@ -243,11 +289,11 @@ def _to_give(source: str) -> int:
             continue
         if is_kept:
             os.close(found)
-            raise UserError(f"mount: option U would give away {source}, a directory of the system ({path or '/'})")
+            raise UserError(f"mount: {doing} {source}, a directory of the system ({path or '/'})")
     return found
 
 
-def _on(directory: str, places: str, command: tuple[str, ...]) -> str:
+def _on(directory: str, places: str, command: tuple[str, ...], users: str = "") -> str:
     """Run *command* on *directory*, where whoever writes there at the same time cannot lead it out: it sees a mount
     that follows no symbolic link (mount(8), nosymfollow), and allows no more than the directory's own. Returns '' or
     the first complaint."""
@@ -257,17 +303,22 @@ def _on(directory: str, places: str, command: tuple[str, ...]) -> str:
     # A remount replaces them all: one that is read-only would become writable.
     kept = os.statvfs(place).f_flag & _RESTRICTIONS
     rootfs.mount("none", place, "", _REMOUNT | _BIND | _NOSYMFOLLOW | kept, "")
-    problem = _run((*command, place))
+    problem = _run((*command, place), users)
     ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
     return problem
 
 
-def _run(command: tuple[str, ...]) -> str:
+def _run(command: tuple[str, ...], user_namespace: str = "") -> str:
     """Run *command* and wait; '' or its first complaint. The journal would show those as the scope's, if at all."""
     complaints = os.memfd_create("complaints")
-    to_stderr = [(os.POSIX_SPAWN_DUP2, complaints, 2)]
-    pid = os.posix_spawn(programs.find(command[0]), command, programs.ENVIRONMENT, file_actions=to_stderr)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if user_namespace:
+        from supervisor.launcher import users
+
+        code = users.run_inside(command, user_namespace, complaints)
+    else:
+        to_stderr = [(os.POSIX_SPAWN_DUP2, complaints, 2)]
+        pid = os.posix_spawn(programs.find(command[0]), command, programs.ENVIRONMENT, file_actions=to_stderr)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     lines = os.pread(complaints, 1024, 0).decode(errors="replace").splitlines()
     os.close(complaints)
     return (lines[0] if lines else f"{command[0]}: exit status {code}") if code else ""

@@ -17,6 +17,7 @@ from supervisor.errors import UserError
 from supervisor.network.record import VERSION
 from supervisor.spec.container import Container
 from supervisor.spec.network import Attachment, Driver, Lease, Network, PublishedPort
+from supervisor.spec.userns import IdMaps
 
 #: Where containers find each other; aardvark-dns also answers to names without it.
 DOMAIN = "dns.ctr"
@@ -35,8 +36,10 @@ def text(
     networks: Mapping[str, Network],
     leases: tuple[Lease, ...],
     ports: tuple[PublishedPort, ...],
+    id_maps: IdMaps | None = None,
 ) -> str:
-    """The document of one container. *networks*: completed ones by name; *leases* and *ports*: as recorded.
+    """The document of one container. *networks*: completed ones by name; *leases* and *ports*: as recorded. *id_maps*:
+    of its user namespace.
 
     Raises `UserError` for a name or option that cannot be written, and for ports that nothing could lead to.
     """
@@ -44,7 +47,7 @@ def text(
     try:
         _check_ports(attached, ports)
         netavark = json.dumps(_netavark(container, hostname, attached, ports), separators=(",", ":"))
-        lines = [f"ctr-network={VERSION}", f"name={container.name}", f"netavark={netavark}"]
+        lines = [*_head(container.name, id_maps), f"netavark={netavark}"]
         lines += [f"bridge={network.name}\t{network.interface}" for network, _ in attached if _is_ours(network)]
         lines += [
             f"gateway={network.interface}\t{subnet.gateway}/{subnet.subnet.partition('/')[2]}"
@@ -59,6 +62,18 @@ def text(
     except UserError as error:
         raise type(error)(f"{container.name}: {error}") from error
     return "\n".join(lines) + "\n"
+
+
+def without_network(name: str, id_maps: IdMaps | None) -> str:
+    """The document of a container or pod *name* that has namespaces of its own, but no networks."""
+    return "\n".join(_head(name, id_maps)) + "\n"
+
+
+def _head(name: str, id_maps: IdMaps | None) -> list[str]:
+    lines = [f"ctr-network={VERSION}", f"name={name}"]
+    for key, ranges in (("user-map", id_maps.uids), ("group-map", id_maps.gids)) if id_maps else ():
+        lines += [f"{key}={one.container}\t{one.host}\t{one.length}" for one in ranges]
+    return lines
 
 
 def _is_ours(network: Network) -> bool:

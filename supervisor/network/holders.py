@@ -22,7 +22,7 @@ def find(port: Port, number: int, records: Iterable[Record], proc: str = "/proc"
         for other in record.ports:
             inside = other.first <= number < other.first + other.length
             if inside and other.protocol == port.protocol and overlap(port.address, other.address):
-                return f"container {record.name}"
+                return f"{'pod' if record.pod else 'container'} {record.name}"
     inodes = {
         inode
         for address, taken, inode in routes.listeners(port.protocol, proc)
@@ -32,8 +32,8 @@ def find(port: Port, number: int, records: Iterable[Record], proc: str = "/proc"
 
 
 def is_leaving(holder: str) -> bool:
-    """Whether *holder*, in `find`'s words, is a container whose namespace nobody needs any more, so that it ends."""
-    name = _container(holder)
+    """Whether *holder*, in `find`'s words, is one of ours whose namespace nobody needs any more, so that it ends."""
+    name = _container(holder) or _pod(holder)
     return bool(name) and not _users(name)
 
 
@@ -54,6 +54,11 @@ def kept(name: str, units: tuple[str, ...]) -> str:
 def _container(holder: str) -> str:
     kind, _, name = holder.partition(" ")
     return name if kind == "container" else ""
+
+
+def _pod(holder: str) -> str:
+    kind, _, name = holder.partition(" ")
+    return name if kind == "pod" else ""
 
 
 def _users(name: str) -> tuple[str, ...]:

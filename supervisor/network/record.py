@@ -17,14 +17,17 @@ class Record:
         "bridges",
         "dns",
         "gateways",
+        "group_map",
         "host_search",
         "host_servers",
         "hosts",
         "name",
         "netavark",
+        "pod",
         "ports",
         "resolver",
         "text",
+        "user_map",
     )
 
     def __init__(self, text: str) -> None:
@@ -40,7 +43,13 @@ class Record:
             raise InternalError(f"network document: version {values.get('ctr-network')} is not {VERSION}")
         self.text = text
         self.name = values["name"][0]
-        self.netavark = values["netavark"][0]
+        #: What netavark is asked; '' for a container without networks of its own.
+        self.netavark = values.get("netavark", [""])[0]
+        #: Of a user namespace of its own: first number inside, first number outside, how many.
+        self.user_map = fields("user-map")
+        self.group_map = fields("group-map")
+        #: Of a pod: host name, bytes of /dev/shm, and NETWORKS, NONE or HOST (`supervisor.network.pod`).
+        self.pod = next(iter(fields("pod")), ())
         #: Network and interface of each bridge that comes and goes with its containers.
         self.bridges = fields("bridge")
         #: Interface and address, with prefix length, of each gateway on such a bridge.

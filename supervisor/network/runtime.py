@@ -1,4 +1,4 @@
-"""Bring a container's network up, take it down, and put firewall rules back. Decides nothing.
+"""Bring a container's namespaces and network up, take them down, and put firewall rules back. Decides nothing.
 
 Whatever step of `up` it dies in, `down` finds what was done: ``document`` is written before anything is made of it,
 ``netavark`` (the request) before netavark is asked, ``connected`` once it has done its work. `down` copes with
@@ -34,9 +34,24 @@ def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
 
         # Of those that are about to be connected, too.
         reservation.reserve(wanted, lambda: _records(layout, (n for n in _names(layout) if n != name)), environ)
-    _write_files(wanted, layout.resolving(name))
+    user_namespace = ""
+    if wanted.user_map:
+        from supervisor.network import users
+
+        os.makedirs(layout.namespaces(name), 0o755, exist_ok=True)
+        user_namespace = f"{layout.namespaces(name)}/user"
+        users.create(user_namespace, wanted.user_map, wanted.group_map)
+    if wanted.pod:
+        from supervisor.network import pod
+
+        pod.create(wanted, layout, user_namespace)
+        wanted.hosts += pod.hosts(wanted, layout)
+    if wanted.hosts:
+        _write_files(wanted, layout.resolving(name))
+    if not wanted.netavark:
+        return
     with _Lock(layout):
-        namespace.create(layout.namespace(name))
+        namespace.create(layout.namespace(name), user_namespace)
         _write(f"{directory}/netavark", wanted.netavark)
         netavark.setup(f"{directory}/netavark", layout.namespace(name))
         gateways.settle(wanted.gateways)
@@ -51,7 +66,7 @@ def down(name: str, layout: Layout, *, final: bool = False) -> None:
     knows nothing of such a network, and never will.
     """
     directory, path = layout.networking(name), layout.namespace(name)
-    if not os.path.lexists(directory) and not os.path.lexists(path):
+    if not any(map(os.path.lexists, (directory, path, layout.namespaces(name)))):
         return
     problems: list[str] = []
     with _Lock(layout):
@@ -61,6 +76,7 @@ def down(name: str, layout: Layout, *, final: bool = False) -> None:
         if os.path.lexists(f"{directory}/netavark"):
             _try(problems, lambda: _disconnect(f"{directory}/netavark", path))
         _try(problems, lambda: namespace.delete(path))
+        _try(problems, lambda: _delete_namespaces(layout.namespaces(name)))
         if problems and final:
             _try(problems, lambda: _delete_bridges(directory))
         if final or not problems:
@@ -122,6 +138,17 @@ def _disconnect(request: str, path: str) -> None:
         netavark.teardown(request, path)
 
 
+def _delete_namespaces(directory: str) -> None:
+    """Those that are bound in *directory*, and it."""
+    try:
+        entries = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        namespace.delete(f"{directory}/{entry}")
+    os.rmdir(directory)
+
+
 def _delete_bridges(directory: str) -> None:
     for _, interface in record.read(f"{directory}/document").bridges:
         netavark.delete_bridge(interface)
@@ -135,8 +162,15 @@ def _write_files(wanted: Record, directory: str) -> None:
         from supervisor.network import resolver
 
         lines += tuple(resolver.host_lines(servers=wanted.host_servers, search=wanted.host_search))
-    _write(f"{directory}/hosts", "".join(f"{line}\n" for line in wanted.hosts), 0o644)
-    _write(f"{directory}/resolv.conf", "".join(f"{line}\n" for line in lines), 0o644)
+    root = (-1, -1)
+    if wanted.user_map:
+        from supervisor.network import users
+
+        # The container's root may change them.
+        root = (users.outside(wanted.user_map, 0), users.outside(wanted.group_map, 0))
+    for name, text in (("hosts", wanted.hosts), ("resolv.conf", lines)):
+        _write(f"{directory}/{name}", "".join(f"{line}\n" for line in text), 0o644)
+        os.chown(f"{directory}/{name}", *root)
 
 
 def _names(layout: Layout) -> list[str]:

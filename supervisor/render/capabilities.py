@@ -23,17 +23,21 @@ def bounding_set(
 ) -> tuple[str, ...]:
     """The bounding set, sorted by name: the default plus *add* minus *drop*, within what the host has *available*.
 
-    'ALL' stands for every capability; ``drop ALL`` with an *add* leaves exactly the added ones. Raises `UserError`
-    for an unknown name and for one that is both added and dropped.
+    'ALL' stands for every capability and a name beside it for an exception, so what is named both ways follows it
+    (containers/common, MergeCapabilities): ``drop ALL`` leaves exactly what is added, ``add ALL`` all but what is
+    dropped. Raises `UserError` for an unknown name and for one that is both added and dropped otherwise.
     """
     if unknown := sorted({*add, *drop} - {*NAMES, "ALL"}):
         raise UserError(f"capability '{unknown[0]}': unknown; see capabilities(7)")
-    if both := sorted(set(add) & set(drop)):
+    both = sorted(set(add) & set(drop))
+    if both and ("ALL" in both or "ALL" not in (*add, *drop)):
         raise UserError(f"capability '{both[0]}': both added and dropped; keep one of the two")
     if privileged:
         return tuple(sorted(available))
-    wanted = set(NAMES) if "ALL" in add else set() if "ALL" in drop else set(DEFAULT)
-    return tuple(sorted(((wanted | set(add)) - set(drop)) & available))
+    if "ALL" in drop:
+        return tuple(sorted(set(add) & available))
+    wanted = set(NAMES) if "ALL" in add else {*DEFAULT, *add}
+    return tuple(sorted((wanted - set(drop)) & available))
 
 
 def process_sets(bounding: tuple[str, ...], add: tuple[str, ...], is_root: bool) -> dict[str, list[str]]:

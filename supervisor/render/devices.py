@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.errors import UserError
+from supervisor.render import cdi
 from supervisor.render.facts import DeviceNode, HostFacts
 from supervisor.spec.container import Container
 
@@ -56,27 +57,50 @@ class Device:
         }
 
 
-def granted(container: Container, facts: HostFacts) -> tuple[Device, ...]:
-    """The nodes *container* gets beyond the runtime's own. Raises `UserError` for one that does not parse or exist."""
+def granted(container: Container, facts: HostFacts, uid: int = 0, gid: int = 0) -> tuple[Device, ...]:
+    """The nodes *container* gets beyond the runtime's own; *uid* and *gid* are its user's. Raises `UserError` for one
+    that does not parse or exist."""
+    found: dict[str, Device] = {}
     if container.privileged:
-        return tuple(
-            Device(node, node.path, "rwm")
+        found = {
+            node.path: Device(node, node.path, "rwm")
             for node in facts.devices
-            if node.path not in _RUNTIME_MAKES and not node.path.startswith(_NEVER_COPIED)
-        )
-    nodes = {node.path: node for node in facts.devices}
-    result = []
-    for text in container.devices:
-        source, target, access = parse(text)
-        if source not in nodes:
-            raise UserError(f"device {source}: no such device node on this host; load its driver, or drop AddDevice=")
-        result.append(Device(nodes[source], target, access))
-    return tuple(result)
+            if _is_copied(node)
+        }
+    else:
+        for text in container.devices:
+            found |= {device.target: device for device in _named(text, facts)}
+    found |= {target: Device(node, target, access) for node, target, access in cdi.nodes(container, facts, uid, gid)}
+    return tuple(found.values())
+
+
+def _named(text: str, facts: HostFacts) -> tuple[Device, ...]:
+    """The node that *text* names, or those below the directory that it names (podman, DevicesFromPath)."""
+    source, target, access = parse(text)
+    below = f"{source.rstrip('/')}/"
+    found = tuple(
+        Device(node, target if node.path == source else f"{target.rstrip('/')}/{node.path.removeprefix(below)}", access)
+        for node in facts.devices
+        if node.path == source or (node.path.startswith(below) and _is_copied(node))
+    )
+    if not found and not is_optional(text):
+        what = "no such device node on this host, nor a directory with any"
+        raise UserError(f"device {source}: {what}; load its driver, or drop AddDevice=")
+    return found
+
+
+def _is_copied(node: DeviceNode) -> bool:
+    return node.path not in _RUNTIME_MAKES and not node.path.startswith(_NEVER_COPIED)
+
+
+def is_optional(text: str) -> bool:
+    """Whether the device may be missing."""
+    return text.startswith("-")
 
 
 def parse(text: str) -> tuple[str, str, str]:
-    """``HOST[:CONTAINER][:rwm]`` as (host path, container path, access). Raises `UserError`."""
-    source, *rest = text.split(":")
+    """``[-]HOST[:CONTAINER][:rwm]`` as (host path, container path, access). Raises `UserError`."""
+    source, *rest = text.removeprefix("-").split(":")
     access = rest.pop() if rest and rest[-1] and set(rest[-1]) <= set("rwm") else "rwm"
     target = rest.pop() if rest else source
     is_path = source.startswith("/dev/") and target.startswith("/") and ".." not in f"{source}/{target}".split("/")
@@ -110,5 +134,7 @@ def policy(container: Container, facts: HostFacts) -> tuple[tuple[str, str], ...
         return ()
     kinds = {"c": "char", "b": "block"}
     return DEFAULT_POLICY + tuple(
-        (f"/dev/{kinds[d.node.type]}/{d.node.major}:{d.node.minor}", d.access) for d in granted(container, facts)
+        (f"/dev/{kinds[d.node.type]}/{d.node.major}:{d.node.minor}", d.access)
+        for d in granted(container, facts)
+        if d.node.type in kinds  # a pipe needs nobody's leave
     )

@@ -10,15 +10,15 @@ import math
 from supervisor.errors import UserError
 from supervisor.names import namespace_unit
 from supervisor.paths import Layout
-from supervisor.render import health, secrets, signals
+from supervisor.render import health, idle, reloading, secrets, signals, userns
 from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line, quoted, specifiers_escaped
-from supervisor.render.mounts import bind_sources, network_owner, volume_directories
+from supervisor.render.mounts import bind_sources, volume_directories
+from supervisor.render.sharing import has_namespace_unit, namespace_owner
 from supervisor.spec.card import SECTION
 from supervisor.spec.container import Container, Entry
 from supervisor.spec.health import Notify
 from supervisor.spec.image import Image
-from supervisor.spec.network import NetworkMode
 from supervisor.spec.project import project_of
 
 #: systemd.service(5): "always" and "on-success" are not allowed with Type=oneshot.
@@ -34,12 +34,12 @@ def text(container: Container, image: Image | None, facts: HostFacts, layout: La
         "",
         "[Unit]",
         *_unit(container, image, layout),
-        *_entries(container.unit.unit),
+        *entry_lines(container.unit.unit),
         "",
         "[Service]",
         *_service(container, image),
         *secrets.service_lines(container, facts),
-        *_entries(container.unit.service),
+        *entry_lines(container.unit.service),
         "",
         f"[{SECTION}]",
         *_card(container, image),
@@ -61,12 +61,16 @@ def _unit(container: Container, image: Image | None, layout: Layout) -> list[str
     lines = [f"Description=Container {container.name} ({specifiers_escaped(one_line(what, 'image'))})"]
     lines += health.service_lines(container)
     if container.source.startswith("/"):
-        lines.append(f"SourcePath={_whole(container.source, 'source')}")
+        lines.append(f"SourcePath={path_setting(container.source, 'source')}")
     if container.remove:
         # However it ends; systemd starts these once the unit is inactive, so nothing of it is in the way.
         lines += [f"{key}=ctr-remove@{container.name}.service" for key in ("OnSuccess", "OnFailure")]
-    if container.network in (NetworkMode.NETWORKS, NetworkMode.CONTAINER):
-        lines += [f"{key}={namespace_unit(network_owner(container))}" for key in ("Requires", "After")]
+    owners = [namespace_owner(container)] if has_namespace_unit(container) else []
+    owners += [userns.owner(container)] if container.user_namespace else []
+    for owner in dict.fromkeys(owners):
+        lines += [f"{key}={namespace_unit(owner)}" for key in ("Requires", "After")]
+    if container.network_online:
+        lines += [f"{key}=network-online.target" for key in ("Wants", "After")]
     # A volume may be, or become, a mount of its own: then no container starts on the empty directory below it.
     for path in (*bind_sources(container), *volume_directories(container, layout)):
         lines.append(f"RequiresMountsFor={quoted(one_line(path, 'mount source'))}")
@@ -85,6 +89,10 @@ def _service(container: Container, image: Image | None) -> list[str]:
             raise UserError(f"Restart={restart[0]}: a container that runs to completion cannot have it; use on-failure")
         lines += ["Type=oneshot", "RemainAfterExit=yes"]
     lines += health.companions(container, image)
+    lines += idle.companions(container)
+    lines += reloading.service_lines(container)
+    if container.log_tag:
+        lines.append(f"SyslogIdentifier={path_setting(container.log_tag, 'log tag')}")
     if container.notify is Notify.HEALTHY:
         # The program runs by then; the unit counts as started when this has ended, and fails with it.
         lines.append(f"ExecStartPost=/usr/lib/ctr/ctr-probe start {container.name}")
@@ -111,7 +119,7 @@ def _span(seconds: float) -> str:
     return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
 
 
-def _whole(path: str, what: str) -> str:
+def path_setting(path: str, what: str) -> str:
     """*path* as a setting that takes the rest of the line: no quotes there, and a final backslash would join the
     next."""
     if path.endswith("\\") or path != path.strip():
@@ -119,7 +127,8 @@ def _whole(path: str, what: str) -> str:
     return specifiers_escaped(one_line(path, what))
 
 
-def _entries(entries: tuple[Entry, ...]) -> list[str]:
+def entry_lines(entries: tuple[Entry, ...]) -> list[str]:
+    """Settings that are passed through. Raises `UserError` for one that would not be a line of its own."""
     return [_entry(entry) for entry in entries]
 
 

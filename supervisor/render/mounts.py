@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import secrets
+from supervisor.render import cdi, masking, secrets, userns
 from supervisor.render.facts import HostFacts
+from supervisor.render.sharing import finds_network, namespace_owner, shared_memory
 from supervisor.spec.container import Container, Mount, MountType
 from supervisor.spec.health import Notify
 from supervisor.spec.network import NetworkMode
@@ -55,8 +56,11 @@ _FLAGS = frozenset(
 )
 _TMPFS_VALUES = ("size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=")
 # The launcher's (`supervisor.render.volumes`), or SELinux relabelling: nothing to tell the runtime.
-_NO_RUNTIME_OPTION = frozenset(["z", "Z", "U", "copy", "nocopy"])
+_NO_RUNTIME_OPTION = frozenset(["z", "Z", "U", "O", "copy", "nocopy", "idmap"])
+_NO_RUNTIME_VALUE = ("subpath=", "upperdir=", "workdir=")
 _SUBPATH = "subpath="
+#: The first kernel that keeps a tmpfs out of swap.
+_NOSWAP = (6, 4)
 #: What the mount of a volume may forbid, each with the word that would allow it again.
 _RESTRICTIONS = {"ro": "rw", "nosuid": "suid", "nodev": "dev", "noexec": "exec"}
 
@@ -82,9 +86,11 @@ def mounts(
 ) -> tuple[OciMount, ...]:
     """Every mount of *container*, parents first. *known*: volumes that somebody defined, by name. Raises `UserError`
     naming the mount that cannot be."""
-    by_target = {m.destination: m for m in (*_kernel(container), *_ours(container, facts, layout))}
-    users = [_user_mount(_restricted(mount, known or {}), source) for mount, source in sources(container, layout)]
-    users += [_user_mount(mount, mount.source) for mount in secrets.mounts(container, layout)]
+    kernel = (_borrowed(m) if m.destination in userns.borrowed(container) else m for m in _kernel(container, layout))
+    by_target = {m.destination: m for m in (*kernel, *_ours(container, facts, layout))}
+    given = ((_restricted(mount, known or {}), source) for mount, source in sources(container, layout))
+    users = [_user_mount(mount, source, facts) for mount, source in given]
+    users += [_user_mount(mount, mount.source, facts) for mount in secrets.mounts(container, layout)]
     targets = [m.destination for m in users]
     if twice := next((t for t in targets if targets.count(t) > 1), None):
         raise UserError(f"mount {twice}: given twice; keep one")
@@ -92,17 +98,15 @@ def mounts(
     if container.read_only and container.read_only_tmpfs:
         by_target |= {t: _tmpfs(t, ("rw",)) for t in ("/tmp", "/var/tmp", "/run")}
     by_target |= taken
+    by_target |= {m.target: OciMount(m.target, m.type, m.source, m.options) for m in cdi.mounts(container, facts)}
     return tuple(sorted(by_target.values(), key=lambda m: m.destination.rstrip("/").count("/")))
-
-
-def network_owner(container: Container) -> str:
-    """The container whose network namespace *container* is in: itself, or the one it shares it with."""
-    return container.network_container if container.network is NetworkMode.CONTAINER else container.name
 
 
 def bind_sources(container: Container) -> tuple[str, ...]:
     """Host paths the unit needs mounted before it starts, each once."""
     sources = [m.source for m in container.mounts if m.type is MountType.BIND]
+    kept = (o.partition("=")[2] for m in container.mounts for o in m.options if o.startswith(("upperdir=", "workdir=")))
+    sources += kept
     return tuple(dict.fromkeys((*((container.rootfs,) if container.rootfs else ()), *sources)))
 
 
@@ -110,9 +114,39 @@ def sources(container: Container, layout: Layout) -> tuple[tuple[Mount, str], ..
     """The definition's mounts, each with what the runtime mounts: of a part of a volume, a place the launcher makes."""
     places = f"{layout.running(container.name)}/subpaths"
     return tuple(
-        (mount, f"{places}/{number}" if subpath(mount) else _source(mount, layout))
+        (mount, f"{places}/{number}" if subpath(mount) else own_source(number, container, layout))
         for number, mount in enumerate(container.mounts)
     )
+
+
+def own_source(number: int, container: Container, layout: Layout) -> str:
+    """Source of all that the container's mount *number* can show: an overlay, or its `content`."""
+    if is_overlaid(container.mounts[number]):
+        return overlay_place(number, container, layout)
+    return content(number, container, layout)
+
+
+def content(number: int, container: Container, layout: Layout) -> str:
+    """Where the files of mount *number* are: on the host, or where the launcher shifts their numbers."""
+    mount = container.mounts[number]
+    if userns.is_idmapped(mount, container):
+        return userns.idmap_place(number, container, layout)
+    return source_on_host(mount, layout)
+
+
+def is_overlaid(mount: Mount) -> bool:
+    """Whether the launcher makes an overlay, and that is what is mounted."""
+    return mount.type is MountType.IMAGE or "O" in mount.options
+
+
+def overlay_place(number: int, container: Container, layout: Layout) -> str:
+    """Where it makes that of the container's mount *number*."""
+    return f"{layout.running(container.name)}/overlays/{number}"
+
+
+def has_source(mount: Mount) -> bool:
+    """Whether something that exists already is mounted, not a file system that is made for the container."""
+    return mount.type not in (MountType.TMPFS, MountType.RAMFS, MountType.DEVPTS)
 
 
 def subpath(mount: Mount) -> str:
@@ -120,7 +154,8 @@ def subpath(mount: Mount) -> str:
     return next((o.removeprefix(_SUBPATH) for o in mount.options if o.startswith(_SUBPATH)), "")
 
 
-def _source(mount: Mount, layout: Layout) -> str:
+def source_on_host(mount: Mount, layout: Layout) -> str:
+    """The directory of a volume, the path of a bind mount."""
     return f"{layout.volumes}/{mount.source}" if mount.type is MountType.VOLUME else mount.source
 
 
@@ -130,26 +165,35 @@ def volume_directories(container: Container, layout: Layout) -> tuple[str, ...]:
     return tuple(f"{layout.volumes}/{name}" for name in dict.fromkeys(names))
 
 
-def _kernel(container: Container) -> tuple[OciMount, ...]:
+def _kernel(container: Container, layout: Layout) -> tuple[OciMount, ...]:
     rw = "rw" if container.privileged else "ro"
+    cgroups = "rw" if masking.writable_cgroups(container.security) else rw
     # podman: --read-only --read-only-tmpfs=false makes the tmpfs on /dev and /dev/shm read-only as well.
     sealed = ("ro",) if container.read_only and not container.read_only_tmpfs else ()
     return (
         OciMount("/proc", "proc", "proc", ("nosuid", "noexec", "nodev")),
         OciMount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k", *sealed)),
         OciMount("/sys", "sysfs", "sysfs", ("rprivate", "nosuid", "noexec", "nodev", rw)),
-        OciMount("/sys/fs/cgroup", "cgroup", "cgroup", ("rprivate", "nosuid", "noexec", "nodev", "relatime", rw)),
+        OciMount("/sys/fs/cgroup", "cgroup", "cgroup", ("rprivate", "nosuid", "noexec", "nodev", "relatime", cgroups)),
         OciMount(
             "/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
         ),
         OciMount("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev")),
-        OciMount(
-            "/dev/shm",
-            "tmpfs",
-            "shm",
-            ("nosuid", "noexec", "nodev", "mode=1777", f"size={container.shm_size}", *sealed),
-        ),
+        _shm(container, layout, sealed),
     )
+
+
+def _borrowed(mount: OciMount) -> OciMount:
+    """The host's own file system at the target of *mount*, with the same restrictions."""
+    kept = [option for option in mount.options if option in ("nosuid", "noexec", "nodev", "ro", "rw")]
+    return OciMount(mount.destination, "bind", mount.destination, ("rbind", "rprivate", *kept))
+
+
+def _shm(container: Container, layout: Layout, sealed: tuple[str, ...]) -> OciMount:
+    if source := shared_memory(container, layout):
+        return OciMount("/dev/shm", "bind", source, ("rbind", "rprivate", "nosuid", "noexec", "nodev", *sealed))
+    options = ("nosuid", "noexec", "nodev", "mode=1777", f"size={container.shm_size}", *sealed)
+    return OciMount("/dev/shm", "tmpfs", "shm", options)
 
 
 def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMount]:
@@ -157,9 +201,9 @@ def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMou
     options = ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev")
     deployed = f"{layout.container(container.name)}/{CURRENT}"
     found = [OciMount("/etc/hostname", "bind", f"{deployed}/hostname", options)]
-    if container.network in (NetworkMode.NETWORKS, NetworkMode.CONTAINER):
+    if finds_network(container):
         # Made anew with the namespace, and its containers' own to change, as with docker and podman.
-        directory = layout.resolving(network_owner(container))
+        directory = layout.resolving(namespace_owner(container))
         names = ("hosts",) if container.dns == ("none",) else ("hosts", "resolv.conf")
         own = ("bind", "rprivate", "rw", "nosuid", "noexec", "nodev")
         found += [OciMount(f"/etc/{name}", "bind", f"{directory}/{name}", own) for name in names]
@@ -202,18 +246,24 @@ def _localtime(zone: str, facts: HostFacts) -> OciMount:
     return OciMount("/etc/localtime", "bind", path, ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev"))
 
 
-def _user_mount(mount: Mount, source: str) -> OciMount:
+def _user_mount(mount: Mount, source: str, facts: HostFacts) -> OciMount:
     target = posixpath.normpath(mount.target)
     if not target.startswith("/") or target.strip("/") == "" or ".." in mount.target.split("/"):
         raise UserError(f"mount {mount.target}: not an absolute path below /; write /data, say")
     target = "/" + target.lstrip("/")
-    if subpath(mount) and mount.type is not MountType.VOLUME:
+    if subpath(mount) and mount.type not in (MountType.VOLUME, MountType.IMAGE):
         raise UserError(f"mount {target}: option 'subpath' is for volumes only; write the whole path as source")
-    options = tuple(o for o in mount.options if o not in _NO_RUNTIME_OPTION and not o.startswith(_SUBPATH))
+    options = tuple(o for o in mount.options if o not in _NO_RUNTIME_OPTION and not o.startswith(_NO_RUNTIME_VALUE))
     if mount.type is MountType.TMPFS:
+        if "noswap" in options and facts.kernel < _NOSWAP:
+            raise UserError(f"mount {target}: option 'noswap' needs Linux 6.4; drop it, or boot a newer kernel")
         return _tmpfs(target, options)
+    if mount.type in (MountType.RAMFS, MountType.DEVPTS):
+        return _made(mount.type, target, options)
     _check(target, options, _FLAGS | _PROPAGATION | _BINDING, ())
-    if mount.type is MountType.VOLUME:
+    if mount.type is MountType.IMAGE and "rw" not in options:
+        options = (*options, *(() if "ro" in options else ("ro",)))
+    if mount.type in (MountType.VOLUME, MountType.IMAGE):
         return OciMount(target, "bind", source, _bind_options(options, ("nosuid", "nodev")))
     if not source.startswith("/"):
         raise UserError(f"mount {target}: source '{source}' is not an absolute path; write one")
@@ -247,13 +297,23 @@ def _bind_options(options: tuple[str, ...], restrictions: tuple[str, ...]) -> tu
 
 
 def _tmpfs(target: str, options: tuple[str, ...]) -> OciMount:
-    _check(target, options, _FLAGS | _PROPAGATION | {"tmpcopyup", "notmpcopyup"}, _TMPFS_VALUES)
+    _check(target, options, _FLAGS | _PROPAGATION | {"tmpcopyup", "notmpcopyup", "noswap"}, _TMPFS_VALUES)
     kept = [o for o in options if o not in ("suid", "dev", "exec", "notmpcopyup")]
     kept += [] if {"ro", "rw"} & set(options) else ["rw"]
     kept += [] if _PROPAGATION & set(options) else ["rprivate"]
     kept += [r for r in ("nosuid", "nodev") if r.removeprefix("no") not in options and r not in kept]
     kept += [] if {"tmpcopyup", "notmpcopyup"} & set(options) else ["tmpcopyup"]
     return OciMount(target, "tmpfs", "tmpfs", tuple(kept))
+
+
+def _made(kind: MountType, target: str, options: tuple[str, ...]) -> OciMount:
+    """A file system without a source; as podman has it, with no more than what was asked for, and no device nodes or
+    setuid programs."""
+    if kind is MountType.DEVPTS:
+        return OciMount(target, "devpts", "devpts", ("nosuid", "noexec", *options))
+    kept = tuple(o for o in options if o not in ("suid", "dev", "exec"))
+    kept += tuple(r for r in ("nosuid", "nodev") if r.removeprefix("no") not in options and r not in kept)
+    return OciMount(target, "ramfs", "ramfs", kept)
 
 
 def _check(target: str, options: tuple[str, ...], words: frozenset[str], prefixes: tuple[str, ...]) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import capabilities, devices, mounts, readiness, seccomp, users
+from supervisor.render import capabilities, cdi, confinement, devices, mounts, readiness, sharing, userns, users
 from supervisor.render.facts import HostFacts
 from supervisor.spec.container import Container, Runtime
 from supervisor.spec.image import Image, ImageConfig
 from supervisor.spec.network import NetworkMode
+from supervisor.spec.userns import IdMaps
 from supervisor.spec.volume import Volume
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_UMASK = 0o022
 _HOSTNAME_MAX = 64  # __NEW_UTS_LEN
 
 #: Read by crun (run.oci.*) and by both runtimes (org.systemd.property.*) as orders to themselves.
@@ -49,24 +49,6 @@ _LIMIT_NAMES = frozenset(
 )
 _INFINITY = 2**64 - 1
 
-# containers/common pkg/config default_linux.go, the union of podman 4.3's and 5.4's lists.
-_MASKED = (
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/dev/block",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/selinux",
-)
-_READ_ONLY = ("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
 
 def text(
     container: Container,
@@ -75,9 +57,11 @@ def text(
     facts: HostFacts,
     layout: Layout,
     known: Mapping[str, Volume] | None = None,
+    id_maps: IdMaps | None = None,
 ) -> str:
     """`config` as the text of config.json."""
-    return json.dumps(config(container, image, accounts, facts, layout, known), indent=1, ensure_ascii=False) + "\n"
+    document = config(container, image, accounts, facts, layout, known, id_maps)
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def config(
@@ -87,16 +71,22 @@ def config(
     facts: HostFacts,
     layout: Layout,
     known: Mapping[str, Volume] | None = None,
+    id_maps: IdMaps | None = None,
 ) -> dict[str, Any]:
-    """The configuration. *accounts*: the root's account files. *known*: volumes that somebody defined. Raises
-    `UserError` without the container's name in front."""
+    """The configuration. *accounts*: the root's account files. *known*: volumes that somebody defined. *id_maps*: of
+    its user namespace. Raises `UserError` without the container's name in front."""
     image_config = image.config if image else ImageConfig()
     owner = user(container, image, accounts)
     bounding = capabilities.bounding_set(
         container.add_capabilities, container.drop_capabilities, container.privileged, facts.capabilities
     )
     process: dict[str, Any] = {
-        "user": {"uid": owner.uid, "gid": owner.gid, "umask": _UMASK, "additionalGids": list(owner.groups)},
+        "user": {
+            "uid": owner.uid,
+            "gid": owner.gid,
+            "umask": container.umask,
+            "additionalGids": _groups(container, owner, facts),
+        },
         "args": arguments(container, image_config),
         "env": [f"{name}={value}" for name, value in environment(container, image_config, owner.home, facts).items()],
         "cwd": _working_directory(container, image_config),
@@ -108,23 +98,30 @@ def config(
     }
     if container.terminal:
         process["terminal"] = True
+    process |= confinement.process(container, facts)
+    hooks = cdi.hooks(container, facts)
     return {
         "ociVersion": "1.0.2",
         "process": process,
         "root": {"path": f"{layout.running(container.name)}/rootfs", "readonly": container.read_only},
-        "hostname": hostname(container, facts),
+        # That of a pod is set where its namespace is made.
+        **({} if container.pod or sharing.is_hosts("uts", container) else {"hostname": hostname(container, facts)}),
         "mounts": [
             {"destination": m.destination, "type": m.type, "source": m.source, "options": list(m.options)}
             for m in mounts.mounts(container, facts, layout, known)
         ],
-        "annotations": _annotations(container),
-        "linux": _linux(container, bounding, facts, layout),
+        **({"hooks": hooks} if hooks else {}),
+        "annotations": _annotations(container) | confinement.orders(container, facts),
+        "linux": _linux(container, bounding, facts, layout, owner)
+        | userns.mappings(id_maps if runtime(container, facts) is Runtime.RUNC else None),
     }
 
 
 def user(container: Container, image: Image | None, accounts: users.Accounts) -> users.User:
     """Who the container runs as. Raises `UserError` when its *accounts* do not know them."""
     default = image.config.user if image else ""
+    if container.user_namespace and container.user_namespace.user:
+        default = container.user_namespace.user
     wanted = container.user if container.user is not None else default
     origin = f"image {container.image}" if image else container.rootfs or "the root file system"
     return users.resolve(wanted, container.supplementary_groups, accounts, origin)
@@ -151,6 +148,7 @@ def environment(container: Container, image: ImageConfig, home: str, facts: Host
     values |= {"container": "oci", "HOSTNAME": hostname(container, facts), "HOME": home}
     values |= dict(image.environment)
     values |= dict(container.environment)
+    values |= dict(cdi.edits(container, facts.cdi_specs).environment)
     values |= readiness.environment(container)
     for name, value in values.items():
         if not name or "=" in name or "\0" in name + value:
@@ -161,10 +159,13 @@ def environment(container: Container, image: ImageConfig, home: str, facts: Host
 def hostname(container: Container, facts: HostFacts) -> str:
     """With the host's network the host's own name, as podman has it; else the container's, at most 64 bytes."""
     if container.hostname is not None:
+        if sharing.is_hosts("uts", container):
+            raise UserError(f"hostname '{container.hostname}': with --uts=host it is the host's; remove one of them")
         if not 0 < len(container.hostname.encode()) <= _HOSTNAME_MAX:
             raise UserError(f"hostname '{container.hostname}': not 1 to {_HOSTNAME_MAX} bytes long; shorten it")
         return container.hostname
-    return facts.hostname if container.network is NetworkMode.HOST else container.name[:_HOSTNAME_MAX]
+    shared = container.network is NetworkMode.HOST or sharing.is_hosts("uts", container)
+    return facts.hostname if shared else container.name[:_HOSTNAME_MAX]
 
 
 def hosts_file(container: Container, facts: HostFacts) -> str:
@@ -189,6 +190,10 @@ def slice_unit(container: Container) -> str:
     if not unit.endswith(".slice") or "%" in unit or unit.startswith("-"):
         raise UserError(f"Slice={unit}: not the name of a slice; write NAME.slice, without specifiers")
     return unit
+
+
+def _groups(container: Container, owner: users.User, facts: HostFacts) -> list[int]:
+    return list(dict.fromkeys((*owner.groups, *cdi.edits(container, facts.cdi_specs).groups)))
 
 
 def _working_directory(container: Container, image: ImageConfig) -> str:
@@ -234,43 +239,48 @@ def _network_namespace(container: Container, layout: Layout) -> list[dict[str, s
         return []
     if container.network is NetworkMode.NONE:
         return [{"type": "network"}]
-    return [{"type": "network", "path": layout.namespace(mounts.network_owner(container))}]
+    return [{"type": "network", "path": layout.namespace(sharing.namespace_owner(container))}]
+
+
+def _own(container: Container) -> list[str]:
+    """The kinds of namespaces beside pid and network that are not the host's."""
+    return [kind for kind in ("ipc", "uts", "mount", "cgroup") if not sharing.is_hosts(kind, container)]
 
 
 def _linux(
-    container: Container, bounding: tuple[str, ...], facts: HostFacts, layout: Layout
+    container: Container, bounding: tuple[str, ...], facts: HostFacts, layout: Layout, owner: users.User
 ) -> dict[str, Any]:
     # Neither cgroupsPath nor resources: limits and device policy are systemd's, on the scope (see runtime.argv).
     linux: dict[str, Any] = {
         "namespaces": [
-            {"type": "pid"},
+            *userns.namespaces(container, layout),
+            *([] if sharing.is_hosts("pid", container) else [{"type": "pid"}]),
             *_network_namespace(container, layout),
-            *({"type": kind} for kind in ("ipc", "uts", "mount", "cgroup")),
+            *(sharing.namespace(kind, container, layout) for kind in _own(container)),
         ],
         "sysctl": _sysctls(container),
-        "devices": [d.oci() for d in devices.granted(container, facts)],
+        "devices": [d.oci() for d in devices.granted(container, facts, owner.uid, owner.gid)],
     }
     if any({"slave", "rslave"} & set(mount.options) for mount in container.mounts):
         # The default, private, would cut such a mount off from the host before it is made (podman does the same).
         linux["rootfsPropagation"] = "rslave"
-    if not container.privileged:
-        linux["maskedPaths"] = list(_MASKED)
-        linux["readonlyPaths"] = list(_READ_ONLY)
-        filters = seccomp.evaluate(facts.seccomp_profile, bounding, facts.architecture, facts.kernel)
-        if filters:
-            linux["seccomp"] = filters
-    return linux
+    return linux | confinement.linux(container, bounding, facts)
 
 
 def _sysctls(container: Container) -> dict[str, str]:
     """podman's default (ping without a capability) and the container's own. Raises `UserError` for one that would be
     the host's: the runtime would refuse it too, but at start."""
     shared = container.network is NetworkMode.HOST
-    values = {} if shared else {"net.ipv4.ping_group_range": "0 0"}
+    # A pod's namespace has it from the beginning, unless it is the host's; another container's has it, too, and root in
+    # a user namespace of its own has no power over that.
+    foreign = container.pod or (container.user_namespace and container.network is NetworkMode.CONTAINER)
+    values = {} if shared or foreign else {"net.ipv4.ping_group_range": "0 0"}
     for key, value in container.sysctls:
         if shared and key.startswith("net."):
             raise UserError(
                 f"sysctl '{key}': belongs to the host's network, which Network=host shares; set it on the host"
             )
+        if sharing.is_hosts("ipc", container) and not key.startswith("net."):
+            raise UserError(f"sysctl '{key}': belongs to the host's IPC, which --ipc=host shares; set it on the host")
         values[key] = value
     return values

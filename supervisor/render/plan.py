@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import devices, oci, secrets, volumes
+from supervisor.render import cdi, devices, idle, labels, oci, secrets, userns, volumes
 from supervisor.render.dropins import stop_signal
 from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line
@@ -20,6 +20,7 @@ from supervisor.spec.container import Container
 from supervisor.spec.health import Notify
 from supervisor.spec.image import Image, Layer
 from supervisor.spec.project import project_of
+from supervisor.spec.userns import IdMaps
 from supervisor.spec.volume import Volume
 
 VERSION = 1
@@ -28,7 +29,7 @@ _INFINITY = 2**64 - 1
 
 
 #: Keys whose values are texts separated by tabs, the one control character of the format.
-_COLUMNS = ("layer", *volumes.COLUMNS)
+_COLUMNS = ("layer", "users", *volumes.COLUMNS)
 
 
 def text(
@@ -39,15 +40,17 @@ def text(
     layout: Layout,
     accounts: Accounts | None = None,
     known: Mapping[str, Volume] | None = None,
+    id_maps: IdMaps | None = None,
 ) -> str:
     """The plan. *layers*: lowest first, empty with Rootfs=. *accounts*: of the container's root. *known*: volumes that
-    somebody defined, by name. Raises `UserError` naming what cannot be written."""
+    somebody defined, by name. *id_maps*: of its user namespace. Raises `UserError` naming what cannot be written."""
     user = oci.user(container, image, accounts or Accounts())
     pairs = (
         *_root(container, layers, facts, layout),
-        *volumes.plan_lines(container, known or {}, user, facts, layout),
-        *_files(container),
-        *secrets.plan_lines(container),
+        *userns.plan_lines(container, user, id_maps, facts, layout),
+        *volumes.plan_lines(container, known or {}, user, facts, layout, id_maps),
+        *_files(container, facts),
+        *secrets.plan_lines(container, id_maps),
         *_properties(container, image, facts),
         *_output(container),
     )
@@ -64,9 +67,13 @@ def _root(
 ) -> Iterator[tuple[str, str]]:
     yield "runtime", oci.runtime(container, facts).value
     yield "rootfs", f"{layout.running(container.name)}/rootfs"
-    if container.rootfs is not None:
+    if label := labels.labels(container, facts.selinux).files:
+        yield "label", label
+    if container.rootfs is not None and not container.rootfs_overlay:
         yield "directory", container.rootfs
         return
+    if container.rootfs is not None:
+        layers = (Layer("directory", container.rootfs),)
     if not layers:
         raise UserError(f"image {container.image}: has no layers, so there is nothing to run; use another")
     for layer in layers:
@@ -78,12 +85,17 @@ def _root(
         yield "fresh", "1"
 
 
-def _files(container: Container) -> Iterator[tuple[str, str]]:
+def _files(container: Container, facts: HostFacts) -> Iterator[tuple[str, str]]:
     for path in container.environment_files:
         yield "env-file", path
     if container.environment_files:
-        for name in sorted(dict(container.environment)):
+        given = (*container.environment, *cdi.edits(container, facts.cdi_specs).environment)
+        for name in sorted(dict(given)):
             yield "env-keep", name
+    if "poststop" in cdi.hooks(container, facts):
+        yield "poststop", "1"
+    if container.environment_host:
+        yield "env-host", "1"
 
 
 def _properties(container: Container, image: Image | None, facts: HostFacts) -> Iterator[tuple[str, str]]:
@@ -108,9 +120,10 @@ def _properties(container: Container, image: Image | None, facts: HostFacts) -> 
 
 def _output(container: Container) -> Iterator[tuple[str, str]]:
     yield "log", container.log_driver.value
-    yield "identifier", container.name
+    yield "identifier", container.log_tag or container.name
     if project := project_of(container):
         yield "project", project
+    yield from idle.plan_lines(container)
     if container.notify is Notify.CONTAINER:
         yield "notify", container.notify.value
     for key, flag in (

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from supervisor.errors import UserError
 from supervisor.names import check_name
 from supervisor.paths import Layout
+from supervisor.render import userns
 from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line
 from supervisor.spec.container import Container, Mount, MountType
 from supervisor.spec.secret import Secret
+from supervisor.spec.userns import IdMaps
 
 #: Where credentials lie, first match wins, and whether they are encrypted there (systemd.exec(5), ImportCredential=).
 STORES = (
@@ -47,10 +49,12 @@ def service_lines(container: Container, facts: HostFacts) -> list[str]:
     return lines
 
 
-def plan_lines(container: Container) -> Iterator[tuple[str, str]]:
-    """For the launcher: ``secret=NUMBER UID GID MODE NAME`` for a file, ``secret-variable=NAME VARIABLE``."""
+def plan_lines(container: Container, id_maps: IdMaps | None = None) -> Iterator[tuple[str, str]]:
+    """For the launcher: ``secret=NUMBER UID GID MODE NAME`` for a file, with the host's numbers by *id_maps*, and
+    ``secret-variable=NAME VARIABLE``."""
     for number, secret in _files(container):
-        yield "secret", f"{number} {secret.uid} {secret.gid} {secret.mode:o} {secret.name}"
+        uid, gid = userns.owner_outside(secret.uid, secret.gid, id_maps)
+        yield "secret", f"{number} {uid} {gid} {secret.mode:o} {secret.name}"
     variables: set[str] = set()
     for secret in container.secrets:
         if secret.as_environment:

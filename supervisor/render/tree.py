@@ -11,26 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from supervisor.errors import UserError
-from supervisor.names import service_unit
+from supervisor.names import check_alias, check_unit, service_unit
 from supervisor.paths import Layout
-from supervisor.render import dropins, health, oci, plan
+from supervisor.render import dropins, health, idle, oci, overlays, plan, reloading
 from supervisor.render.facts import HostFacts
 from supervisor.render.files import File, Link
 from supervisor.render.lines import one_line
 from supervisor.render.users import Accounts
 from supervisor.spec import codec
-from supervisor.spec.container import Container
+from supervisor.spec.container import Container, Entry
 from supervisor.spec.image import Image, Layer
 from supervisor.spec.network import Lease, NetworkMode, PublishedPort
 from supervisor.spec.record import Record
+from supervisor.spec.userns import IdMaps
 from supervisor.spec.volume import Volume
 
 TEMPLATE = "/usr/lib/systemd/system/ctr@.service"
 
 #: systemd.unit(5): [Install] setting to the directory that holds its links.
 _DIRECTORIES = {"WantedBy": "wants", "RequiredBy": "requires", "UpheldBy": "upholds"}
-_UNIT_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@")
-_UNIT_TYPES = (".target", ".service", ".socket", ".timer", ".path", ".mount", ".device", ".slice", ".scope", ".swap")
 
 #: Whose change means that the network namespace is out of date.
 NETWORK = "network"
@@ -41,12 +40,15 @@ EFFECTIVE = frozenset(("config.json", "plan", "hosts", "hostname", NETWORK))
 
 @dataclass(frozen=True, slots=True)
 class Networking:
-    """What one container was given of the host's networks."""
+    """What one container was given of the host's networks and users."""
 
     leases: tuple[Lease, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     document: str = ""
-    """Text of that file, for `supervisor.network`; empty when the container has no networks of its own."""
+    """Text of that file, for `supervisor.network`; empty when the container has neither networks nor a user namespace
+    of its own."""
+    id_maps: IdMaps | None = None
+    """Of its user namespace, its own or its pod's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,12 @@ def _tree(
 ) -> Tree:
     if accounts is None:
         accounts = Accounts(image.passwd, image.group) if image else Accounts()
-    links = _links(container, layout)
+    links = install_links(container.unit.install, service_unit(container.name), TEMPLATE, layout)
     directory = f"{layout.units}/{service_unit(container.name)}.d"
     units = (
         File(f"{directory}/50-ctr.conf", dropins.text(container, image, facts, layout)),
         *health.units(container, image, layout),
+        *idle.units(container, layout),
     )
     record = Record(
         container.source,
@@ -113,16 +116,19 @@ def _tree(
         tuple(file.path for file in units),
         networking.leases,
         networking.ports,
+        networking.id_maps,
+        overlays.image_ids(container, volumes, facts),
     )
     # 0600: environment values are often secrets, and only root's programs read these.
-    configuration = oci.text(container, image, accounts, facts, layout, volumes)
+    configuration = oci.text(container, image, accounts, facts, layout, volumes, networking.id_maps)
     files = [
         File("spec.json", codec.dumps(container), 0o600),
         File("deployed.json", codec.dumps(record), 0o600),
         File("config.json", configuration, 0o600),
-        File("plan", plan.text(container, image, layers, facts, layout, accounts, volumes), 0o600),
+        File("plan", plan.text(container, image, layers, facts, layout, accounts, volumes, networking.id_maps), 0o600),
         File("hostname", oci.hostname(container, facts) + "\n"),
         *health.files(container, image, facts, configuration),
+        *reloading.files(container, configuration),
     ]
     if container.network is NetworkMode.NONE:
         files.append(File("hosts", oci.hosts_file(container, facts)))
@@ -131,36 +137,21 @@ def _tree(
     return Tree(container.name, tuple(files), units, links)
 
 
-def _links(container: Container, layout: Layout) -> tuple[Link, ...]:
-    """What ``systemctl enable`` would make of [Install]; every word of a setting counts, an empty one resets
-    (Quadlet)."""
+def install_links(install: tuple[Entry, ...], unit: str, template: str, layout: Layout) -> tuple[Link, ...]:
+    """What ``systemctl enable`` would make of [Install] of *unit*, an instance of the file *template*; every word of a
+    setting counts, an empty one resets (Quadlet)."""
     wanted: dict[str, list[str]] = {}
-    for entry in container.unit.install:
+    for entry in install:
         words = one_line(entry.value, f"{entry.key}=").split()
         wanted[entry.key] = [*wanted.get(entry.key, ()), *words] if words else []
-    unit = service_unit(container.name)
     links = []
     for key, words in wanted.items():
         for word in dict.fromkeys(words):
             if key == "Alias":
-                path = _alias(word, container.name)
+                path = check_alias(word, unit)
             elif key in _DIRECTORIES:
-                path = f"{_unit_name(word, key)}.{_DIRECTORIES[key]}/{unit}"
+                path = f"{check_unit(word)}.{_DIRECTORIES[key]}/{unit}"
             else:
                 raise UserError(f"[Install] {key}=: not supported; use WantedBy=, RequiredBy=, UpheldBy= or Alias=")
-            links.append(Link(f"{layout.units}/{path}", TEMPLATE))
+            links.append(Link(f"{layout.units}/{path}", template))
     return tuple(sorted(links, key=lambda link: link.path))
-
-
-def _unit_name(word: str, key: str) -> str:
-    if set(word) <= _UNIT_CHARACTERS and word.endswith(_UNIT_TYPES) and not word.startswith(".") and len(word) < 256:
-        return word
-    raise UserError(f"{key}={word}: not a unit's name; write multi-user.target, say")
-
-
-def _alias(word: str, name: str) -> str:
-    """systemd refuses a plain name for an instance of a template (systemd.unit(5), "Description"); the instance must
-    agree."""
-    if _unit_name(word, "Alias").endswith(f"@{name}.service") and word != service_unit(name):
-        return word
-    raise UserError(f"Alias={word}: systemd takes only PREFIX@{name}.service as another name of {service_unit(name)}")

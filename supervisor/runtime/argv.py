@@ -17,20 +17,36 @@ from __future__ import annotations
 
 
 def create(
-    runtime: str, state_root: str, bundle: str, pid_file: str, name: str, console_socket: str = "", *, log: str = ""
+    runtime: str,
+    state_root: str,
+    bundle: str,
+    pid_file: str,
+    name: str,
+    console_socket: str = "",
+    passed: int = 0,
+    *,
+    log: str = "",
 ) -> tuple[str, ...]:
     """Make the container of *bundle* and leave its init waiting for `start`; the init's PID goes to *pid_file*.
 
-    *console_socket*: listening unix stream socket that receives the pty master (``process.terminal``).
+    *console_socket*: listening unix stream socket that receives the pty master (``process.terminal``). *passed*: how
+    many of the runtime's descriptors from 3 on init keeps; the others it closes.
     """
     console = ("--console-socket", console_socket) if console_socket else ()
-    words = ("create", "--bundle", bundle, "--pid-file", pid_file, *console, name)
+    # Not the runtime's own LISTEN_FDS: it comes without LISTEN_FDNAMES, and always with LISTEN_PID=1.
+    kept = ("--preserve-fds", str(passed)) if passed else ()
+    words = ("create", "--bundle", bundle, "--pid-file", pid_file, *console, *kept, name)
     return (*_program(runtime, state_root, log), *words)
 
 
 def start(runtime: str, state_root: str, name: str) -> tuple[str, ...]:
     """Let the created container's init execute its program."""
     return (*_program(runtime, state_root), "start", name)
+
+
+def delete(runtime: str, state_root: str, name: str) -> tuple[str, ...]:
+    """Forget the container, whose init has ended, and execute its hooks for that (``poststop``)."""
+    return (*_program(runtime, state_root), "delete", "--force", name)
 
 
 def exec_(

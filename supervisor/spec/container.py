@@ -54,20 +54,25 @@ class MountType(Enum):
     VOLUME = "volume"
     TMPFS = "tmpfs"
     IMAGE = "image"
+    RAMFS = "ramfs"
+    DEVPTS = "devpts"
+    GLOB = "glob"
+    """Several bind mounts; deploy finds which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One mount. *options* are mount(8) words ('ro', 'rslave', 'size=64m', 'mode=1777') in the order given, and
     podman's own: 'U' (give the source to the container's user), 'z', 'Z', 'copy', 'nocopy' (see `Volume.copy`),
-    'subpath=PATH' (mount that directory of the volume), 'idmap' (the source's users are the container's own), 'O' (what
-    the container writes is thrown away)."""
+    'subpath=PATH' (mount that directory of the volume or image), 'idmap' (the source's users are the container's own),
+    'O' (what the container writes is thrown away, or kept in 'upperdir=PATH', with 'workdir=PATH' beside it)."""
 
     type: MountType
     target: str
-    """Absolute path in the container."""
+    """Absolute path in the container. GLOB: a directory, or empty for each path's own."""
     source: str = ""
-    """BIND: absolute host path. VOLUME: the volume's name. TMPFS: empty. IMAGE: the image's reference."""
+    """BIND: absolute host path. VOLUME: the volume's name. IMAGE: the image's reference. GLOB: an absolute pattern.
+    Otherwise empty."""
     options: tuple[str, ...] = ()
 
 
@@ -128,9 +133,11 @@ class Container:
     """Image reference as written; exactly one of *image* and *rootfs* is set."""
     rootfs: str | None = None
     """Absolute host directory used as the root file system."""
+    rootfs_overlay: bool = False
+    """What the container changes in it is thrown away."""
     pull: PullPolicy = PullPolicy.MISSING
     fetched_by: str = ""
-    """Name of the `ImageSource` or `Build` that *image* comes from (``Image=x.image``, ``Image=x.build``)."""
+    """File name of the definition that *image* comes from ('x.image', 'x.build'); empty: none, it is a reference."""
     pull_retries: int = 3
     pull_retry_delay: float = 0.0
     """Seconds between two tries; 0: the image worker's own."""
@@ -145,6 +152,7 @@ class Container:
     environment_host: bool = False
     """Start from the environment that systemd gives the unit; everything else wins over it."""
     working_dir: str | None = None
+    umask: int = 0o022
     user: str | None = None
     """'USER', 'UID', 'USER:GROUP' or 'UID:GID', as the OCI image config writes it."""
     supplementary_groups: tuple[str, ...] = ()
@@ -232,4 +240,6 @@ class Container:
     """Whether the writable layer survives stop and start (``ctrctl run``), or each start is fresh (Quadlet)."""
     remove: bool = False
     """Removed once it has stopped (``run --rm``)."""
+    network_online: bool = False
+    """Whether it is started only when the host's network is online, as podman's Quadlet has it."""
     unit: UnitSections = field(default_factory=UnitSections)

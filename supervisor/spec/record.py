@@ -25,3 +25,5 @@ class Record:
     """As published: every host port is known."""
     id_maps: IdMaps | None = None
     """Of a user namespace of its own."""
+    mounted_images: tuple[str, ...] = ()
+    """Ids of the images that are mounted in it."""

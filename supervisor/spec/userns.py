@@ -51,3 +51,6 @@ class UserNamespace:
     sub_uid: str = ""
     """MAPPED by the ranges of this name in /etc/subuid."""
     sub_gid: str = ""
+    """The same in /etc/subgid; where one of the two names is missing, it is the other."""
+    user: str = ""
+    """KEEP_ID: who the container runs as unless it says so itself, 'UID:GID'."""

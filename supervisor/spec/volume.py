@@ -22,6 +22,8 @@ class Volume:
     uid: int | None = None
     """Owner of the volume's root directory when it is made; None: the image's directory decides, else root."""
     gid: int | None = None
+    image: str = ""
+    """Reference of the image that a new volume starts as a copy of (``Driver=image``)."""
     copy: bool = True
     """Whether a new volume starts with what the image has at the place it is mounted on."""
     labels: tuple[tuple[str, str], ...] = ()

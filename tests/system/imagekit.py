@@ -115,10 +115,12 @@ def layout(
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that speaks plain HTTP on the loopback; with *password* it lets only `USER` in."""
+    """A registry on the loopback, plain HTTP or with a certificate; with *password* it lets only `USER` in."""
 
     address: str
     password: str = ""
+    authority: str = ""
+    """Text of the certificate that signed its own; empty: plain HTTP."""
 
     def push(self, source: Path, name: str) -> str:
         """Push the one image of an OCI layout as *name*; the reference to pull."""
@@ -130,15 +132,18 @@ class Registry:
 
 
 @contextmanager
-def registry(directory: Path, password: str = "") -> Iterator[Registry]:
+def registry(directory: Path, password: str = "", *, tls: bool = False) -> Iterator[Registry]:
     """A registry that keeps its blobs in *directory*, for as long as the context lasts."""
     with socket.create_server(("127.0.0.1", 0)) as chooser:
         port = chooser.getsockname()[1]
+    http: dict[str, object] = {"addr": f"127.0.0.1:{port}"}
+    if tls:
+        http["tls"] = {"certificate": str(_certificate(directory)), "key": str(directory / "key.pem")}
     settings: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(directory / "blobs")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
+        "http": http,
     }
     if password:
         (directory / "htpasswd").write_text(f"{USER}:{_bcrypt(password)}\n")
@@ -148,9 +153,19 @@ def registry(directory: Path, password: str = "") -> Iterator[Registry]:
     run("systemd-run", "--quiet", f"--unit={unit}", "docker-registry", "serve", directory / "registry.yml")
     try:
         wait_until(lambda: _answers(port), what="the registry answers")
-        yield Registry(f"127.0.0.1:{port}", password)
+        authority = (directory / "certificate.pem").read_text() if tls else ""
+        yield Registry(f"127.0.0.1:{port}", password, authority)
     finally:
         systemctl("stop", unit)
+
+
+def _certificate(directory: Path) -> Path:
+    """One that vouches for itself, as its own authority."""
+    certificate = directory / "certificate.pem"
+    subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", directory / "key.pem")
+    run("openssl", "req", "-x509", *key, *subject, "-days", "2", "-out", certificate)
+    return certificate
 
 
 def _bcrypt(password: str) -> str:

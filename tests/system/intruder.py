@@ -157,7 +157,7 @@ for _verb in ("Start", "Stop", "Restart"):
         *("ssh.service", "docker.service", "dbus.service", "dbus.socket", "polkit.service", "systemd-journald.service"),
         *("ctr-log.service", "ctr-log.socket", "ctr-supervisor.service", "dbus-io.ctr.Supervisor1.service"),
         *("ctr-image@x.service", "ctr-store@x.service", "ctr-remove@victim.service", "ctr-netns@victim.service"),
-        "ctr-dns.service",
+        *("ctr-dns.service", "ctr-build@x.service"),
         *("ctr-healthy@victim.service", "ctr-health@victim.timer", "ctr-firewall.service", "ctr.slice"),
         *("debug-shell.service", "rescue.target", "multi-user.target", "reboot.target"),
     ):

@@ -119,8 +119,8 @@ def _cgroups() -> frozenset[str]:
 def _files() -> frozenset[str]:
     return (
         names(DEFINITIONS)
-        | names(STATE, ["containers/*"])
-        | names(RUNTIME, ["containers/*", "exec-*", "networks/*", "dns/*"])
+        | names(STATE, ["containers/*", "build/*"])
+        | names(RUNTIME, ["containers/*", "exec-*", "networks/*", "namespaces/*", "dns/*"])
         | names(RUNTIME, ["crun/[!.]*", "runc/*"])  # crun keeps a .cache of seccomp filters
         | names(Path("/etc/systemd/system"), ["ctr*", "*.wants/ctr@*", "*.requires/ctr@*", "*.upholds/ctr@*"])
         | names(Path("/run/systemd/system"), ["ctr*"])

@@ -23,10 +23,13 @@ MOST: dict[str, tuple[float, str]] = {
     "ctr-image@.service": (1.1, ""),
     "ctr-dns.service": (1.7, "answers on networks of this host, on a privileged port, and forwards to any server"),
     "ctr-store@.service": (2.7, "makes layers as they are: owners, modes, device nodes, trusted attributes"),
+    "ctr-build@.service": (7.0, "its steps are root in namespaces that the runtime makes, and may do what that may"),
     "ctr-netns@.service": (9.3, "netavark as root, and a mount that everybody must see: no mount namespace of its own"),
     "ctr-firewall.service": (9.6, "does with netavark what ctr-netns@ does, in its place"),
     "ctr-health@.service": (9.6, "enters containers by their runtime, as root; a sandbox would cost each probe time"),
+    "ctr-idle@.service": (9.6, "looks into every network namespace, and stops containers"),
     "ctr-healthy@.service": (9.6, "as ctr-health@"),
+    "ctr-apply.service": (9.6, "as ctr-remove@: what `ctrctl apply` does by hand"),
     "ctr-remove@.service": (9.6, "deploys: writes units, and has systemd read them"),
     "ctr@.service": (9.8, "whatever is set here, the container inherits; its own sandbox is the runtime's"),
 }

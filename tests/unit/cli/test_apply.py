@@ -1,4 +1,4 @@
-"""ctrctl apply and check: which definitions, which images, what is said."""
+"""ctrctl apply, and check of files: which definitions, which images, what is said."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli import apply
-from supervisor.cli.apply import wanted_images
+from supervisor.cli import apply, check
 from supervisor.cli.console import Console
 from supervisor.deploy.records import NetworkRecord, VolumeRecord
 from supervisor.errors import DefinitionError
 from supervisor.paths import Layout
 from supervisor.spec import codec
-from supervisor.spec.container import Container, PullPolicy
 from supervisor.spec.network import Network
 from supervisor.spec.volume import Volume
 
@@ -34,10 +32,13 @@ def console(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
 
 
-def words(*arguments: str, verb: str = "check") -> argparse.Namespace:
+MODULES = {"apply": apply, "check": check}
+
+
+def run(verb: str, console: Console, *arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    apply.configure(verb, parser)
-    return parser.parse_args(arguments)
+    MODULES[verb].configure(verb, parser)
+    return MODULES[verb].run(verb, parser.parse_args(arguments), console)
 
 
 def define(console: Terminal, name: str, text: str) -> Path:
@@ -50,8 +51,8 @@ def test_check_counts_what_is_valid(console: Terminal) -> None:
     """Without arguments it reads the whole directory."""
     define(console, "a.container", "[Container]\nImage=nginx\n")
     define(console, "b.container", "[Container]\nImage=nginx\n")
-    assert apply.run("check", words(), console) == 0
-    assert console.out.getvalue() == "2 definitions valid\n"
+    assert run("check", console) == 0
+    assert console.out.getvalue() == "valid: 2 containers\nkeys done: 2\n"
 
 
 def test_every_mistake_comes_with_file_and_line(console: Terminal) -> None:
@@ -60,7 +61,7 @@ def test_every_mistake_comes_with_file_and_line(console: Terminal) -> None:
     conf = define(console, "ctr.conf", "[ctr]\nruntime=x\n")
     for verb in ("check", "apply"):
         with pytest.raises(DefinitionError) as caught:
-            apply.run(verb, words(verb=verb), console)
+            run(verb, console)
         found = [str(p) for p in caught.value.problems]
         assert any(f.startswith(f"{path}:3: ") for f in found)
         assert any(f.startswith(f"{path}:4: ") for f in found)
@@ -70,9 +71,9 @@ def test_every_mistake_comes_with_file_and_line(console: Terminal) -> None:
 def test_check_takes_files(console: Terminal) -> None:
     """A path that is not there is a mistake like any other."""
     path = define(console, "a.container", "[Container]\nImage=nginx\n")
-    assert apply.run("check", words(str(path)), console) == 0
+    assert run("check", console, str(path)) == 0
     with pytest.raises(DefinitionError, match=r"missing\.container"):
-        apply.run("check", words(str(path.with_name("missing.container"))), console)
+        run("check", console, str(path.with_name("missing.container")))
 
 
 def test_definitions_refer_to_what_is_deployed(console: Terminal) -> None:
@@ -90,34 +91,7 @@ def test_definitions_refer_to_what_is_deployed(console: Terminal) -> None:
         Path(directory, f"{name}.json").write_text(codec.dumps(record))
     text = "[Container]\nImage=nginx\nNetwork=s.network\nVolume=d.volume:/data\n"
     path = define(console, "a.container", text)
-    assert apply.run("check", words(str(path)), console) == 0
+    assert run("check", console, str(path)) == 0
     with pytest.raises(DefinitionError) as caught:
-        apply.run("check", words(), console)
+        run("check", console)
     assert [problem.line for problem in caught.value.problems] == [3, 4]
-
-
-def test_images_are_fetched_as_the_policies_say() -> None:
-    """Each once; 'always' beats the others; 'never' and what is there already are left alone."""
-    containers = [
-        Container(name=f"c{n}", source="x", image=image, pull=policy)
-        for n, (image, policy) in enumerate(
-            [
-                ("there", PullPolicy.MISSING),
-                ("gone", PullPolicy.MISSING),
-                ("gone", PullPolicy.MISSING),
-                ("never", PullPolicy.NEVER),
-                ("fresh", PullPolicy.ALWAYS),
-                ("fresh", PullPolicy.NEWER),
-                ("newer", PullPolicy.NEWER),
-                ("mixed", PullPolicy.MISSING),
-                ("mixed", PullPolicy.ALWAYS),
-            ]
-        )
-    ]
-    containers.append(Container(name="r", source="x", rootfs="/r"))
-    assert wanted_images(tuple(containers), frozenset(("gone", "never", "mixed"))) == (
-        ("fresh", PullPolicy.ALWAYS),
-        ("gone", PullPolicy.MISSING),
-        ("mixed", PullPolicy.ALWAYS),
-        ("newer", PullPolicy.NEWER),
-    )

@@ -71,6 +71,13 @@ def test_options_and_their_choices(layout: Layout) -> None:
     assert _words(layout, "completion", "") == [*SCRIPTS, "words"]
 
 
+def test_keys_after_explain(layout: Layout) -> None:
+    """With their sections, as several have keys of one name."""
+    found = dict(candidates(["check", "--explain", "Container.Mem"], layout))
+    assert list(found) == ["Container.Memory"]
+    assert "Pod.Volume" in dict(candidates(["check", "--explain", ""], layout))
+
+
 def test_secrets_after_the_actions_that_take_one(layout: Layout) -> None:
     """``rm`` and ``inspect`` get those that exist, ``create`` has to be given a new name."""
     store = Path(layout.root) / "etc/credstore.encrypted"

@@ -23,6 +23,7 @@ from supervisor.spec.container import (
     LogDriver,
     Mount,
     MountType,
+    NamespaceMode,
     PullPolicy,
     Runtime,
     ScopeProperty,
@@ -200,7 +201,9 @@ def test_restart_policies_are_systemds(policy: str, unit: UnitSections) -> None:
         (("--replace", "i"), "--replace: says not which container; add --name"),
         (("--secret", "a", "--secret", "b,target=a", "i"), "--secret: /run/secrets/a is there twice"),
         (("--oom-score-adj", "1001", "i"), "--oom-score-adj: '1001' is not a number from -1000 to 1000"),
-        (("--security-opt", "seccomp=unconfined", "i"), "--security-opt: 'seccomp=unconfined' is not supported yet"),
+        (("--security-opt", "proc-opts=a", "i"), "--security-opt: 'proc-opts=a' is not known; use apparmor="),
+        (("--security-opt", "label=user:u", "i"), "--security-opt: label='user': the user of a label follows"),
+        (("--device", "vendor.com/gpu=", "i"), "--device: 'vendor.com/gpu=' is not the name of a device"),
         (("-v", "/a:/x", "--tmpfs", "/x", "i"), "/x: two mounts"),
         (("--entrypoint", "[1]", "i"), "--entrypoint: a JSON list of strings"),
         (("--log-driver", "json-file", "i"), "--log-driver: 'json-file' is unknown; use journald"),
@@ -316,3 +319,12 @@ def test_exec_privileged_has_what_the_host_has() -> None:
 def test_a_detached_exec_has_no_terminal() -> None:
     """There is nobody at it."""
     assert not process("-d", "-t", "web", "id")["terminal"]
+
+
+def test_namespaces_of_the_host() -> None:
+    """--pid=host and its like; another container's cannot be had."""
+    made = container("--pid=host", "--ipc", "host", "--uts", "private", "i")
+    assert (made.pid_namespace, made.ipc_namespace) == (NamespaceMode.HOST, NamespaceMode.HOST)
+    assert (made.uts_namespace, made.cgroup_namespace) == (NamespaceMode.OWN, NamespaceMode.OWN)
+    with pytest.raises(UserError, match=r"--pid: 'container:x': it is the container's own, or the host's"):
+        container("--pid", "container:x", "i")

@@ -50,7 +50,7 @@ def test_every_option_reaches_the_spec() -> None:
     ("words", "message"),
     [
         ("../x", "NAME: volume name"),
-        ("-d image x", "--driver: volumes that are an image"),
+        ("-d image x", "--opt image: belongs to --driver image"),
         ("-o size=3 x", "--opt: 'size=3' is unknown"),
         ("-o type= x", "--opt: 'type=' is unknown"),
         ("-o type=ext4 x", "--opt: there is no device"),

@@ -8,11 +8,11 @@ from supervisor.definitions import coverage, resources, section_keys
 from supervisor.definitions.coverage import TABLE, State
 from supervisor.definitions.quadlet import compile_file
 
-#: Every key of podman-systemd.unit(5) (podman 6) and of the Compose specification, by section.
+#: Every key of podman-systemd.unit(5) (podman 6; Remap… are podman 4's) and of the Compose specification, by section.
 NAMES = {
     "*": "ContainersConfModule GlobalArgs PodmanArgs ServiceName",
     "Quadlet": "DefaultDependencies",
-    "Install": "Alias WantedBy RequiredBy UpheldBy",
+    "Install": "Alias Also DefaultInstance WantedBy RequiredBy UpheldBy",
     "Container": """
         AddCapability AddDevice AddHost Annotation AppArmor AutoUpdate CgroupsMode ContainerName DNS DNSOption
         DNSSearch DropCapability Entrypoint Environment EnvironmentFile EnvironmentHost Exec ExposeHostPort
@@ -20,14 +20,16 @@ NAMES = {
         HealthOnFailure HealthRetries HealthStartPeriod HealthStartupCmd HealthStartupInterval
         HealthStartupRetries HealthStartupSuccess HealthStartupTimeout HealthTimeout HostName HttpProxy Image IP
         IP6 Label LogDriver LogOpt Mask Memory Mount Network NetworkAlias NoNewPrivileges Notify PidsLimit Pod
-        PublishPort Pull ReadOnly ReadOnlyTmpfs ReloadCmd ReloadSignal Retry RetryDelay Rootfs RunInit
+        PublishPort Pull ReadOnly ReadOnlyTmpfs ReloadCmd ReloadSignal RemapGid RemapUid RemapUidSize RemapUsers Retry
+        RetryDelay Rootfs RunInit
         SeccompProfile Secret SecurityLabelDisable SecurityLabelFileType SecurityLabelLevel SecurityLabelNested
         SecurityLabelType ShmSize StartWithPod StopSignal StopTimeout SubGIDMap SubUIDMap Sysctl Timezone Tmpfs
         UIDMap Ulimit Unmask User UserNS Volume WorkingDir
     """,
     "Pod": """
         AddHost DNS DNSOption DNSSearch ExitPolicy GIDMap HostName IP IP6 Label Network NetworkAlias PodName
-        PublishPort ShmSize StopTimeout SubGIDMap SubUIDMap UIDMap UserNS Volume
+        PublishPort RemapGid RemapUid RemapUidSize RemapUsers ShmSize StopTimeout SubGIDMap SubUIDMap UIDMap UserNS
+        Volume
     """,
     "Network": """
         DisableDNS DNS Driver Gateway InterfaceName Internal IPAMDriver IPRange IPv6 Label NetworkDeleteOnStop
@@ -60,6 +62,7 @@ NAMES = {
         stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts
         volumes volumes_from working_dir
     """,
+    "X-Ctr": "StopWhenIdleSec",
     "compose": "version name include services models networks volumes secrets configs x-*",
 }
 

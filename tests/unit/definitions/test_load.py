@@ -3,31 +3,8 @@
 from __future__ import annotations
 
 from supervisor.definitions.context import Context
-from supervisor.definitions.load import Loaded, Read, load
-
-GOOD = b"[Container]\nImage=x\n"
-
-
-def tree(files: dict[str, bytes]) -> Read:
-    """A file system of its own: directories are what files lie in."""
-
-    def read(path: str) -> bytes | tuple[str, ...]:
-        if path in files:
-            return files[path]
-        inside = {file[len(path) + 1 :].split("/")[0] for file in files if file.startswith(f"{path}/")}
-        if not inside:
-            raise FileNotFoundError(2, "No such file or directory", path)
-        return tuple(inside)
-
-    return read
-
-
-def names(loaded: Loaded) -> list[str]:
-    return [container.name for container in loaded.containers]
-
-
-def messages(loaded: Loaded) -> list[str]:
-    return [str(problem) for problem in loaded.problems]
+from supervisor.definitions.load import load
+from tests.unit.definitions.trees import GOOD, messages, names, tree
 
 
 def test_a_directory_gives_its_definitions_in_order_of_names() -> None:
@@ -45,17 +22,50 @@ def test_definitions_see_each_other() -> None:
     assert load("/d/a.container", tree(files)).problems
 
 
-def test_other_kinds_and_drop_ins_are_refused() -> None:
-    """A .pod or .kube file, or a drop-in, would otherwise be lost without a word."""
-    kinds = ["pod", "image", "build", "kube"]
-    drop_ins = [f"/d/{name}.d" for name in ("a.container", "container", "x.network", "volume")]
-    files = {f"/d/x.{kind}": GOOD for kind in kinds} | {"/d/a.container": GOOD}
-    files |= {f"{name}/1.conf": b"" for name in drop_ins}
+def test_files_that_cannot_be_deployed_are_refused() -> None:
+    """A .kube or .artifact file would otherwise be lost without a word."""
+    files = {f"/d/x.{kind}": GOOD for kind in ("kube", "artifact")} | {"/d/a.container": GOOD}
     loaded = load("/d", tree(files))
     assert names(loaded) == ["a"]
-    assert sorted(message.split(":")[0] for message in messages(loaded)) == sorted(
-        [f"/d/x.{kind}" for kind in kinds] + drop_ins
-    )
+    assert [message.split(":")[0] for message in messages(loaded)] == ["/d/x.artifact", "/d/x.kube"]
+
+
+def test_directories_are_read_with_all_below_them() -> None:
+    """As podman does it; those of rootless users are passed over, aloud, unless they are named."""
+    files = {f"/d/{name}.container": GOOD for name in ("a", "x/b", "x/y/c", "users/1000/e", "x/users/f")}
+    loaded = load("/d", tree({**files, "/d/.git/g.container": GOOD, "/d/x/README": b""}))
+    assert names(loaded) == ["a", "b", "f", "c"]
+    assert [str(warning).split(";")[0] for warning in loaded.warnings] == [
+        "/d/users: holds definitions for rootless podman, which are passed over"
+    ]
+    assert names(load("/d/users", tree(files))) == ["e"]
+
+
+def test_podmans_directories_mask_each_other() -> None:
+    """/run wins over /etc, and /etc over /usr, whatever the order they are given in."""
+    files = {f"{place}/containers/systemd/a.container": GOOD for place in ("/etc", "/usr/share", "/run")}
+    files["/usr/share/containers/systemd/b.container"] = GOOD
+    places = [f"{place}/containers/systemd" for place in ("/usr/share", "/etc", "/run")]
+    loaded = load(places, tree(files))
+    assert [one.source for one in loaded.containers] == [
+        "/run/containers/systemd/a.container",
+        "/usr/share/containers/systemd/b.container",
+    ]
+    assert [warning.file for warning in loaded.warnings] == [
+        "/etc/containers/systemd/a.container",
+        "/usr/share/containers/systemd/a.container",
+    ]
+
+
+def test_a_link_that_leads_back_is_a_problem() -> None:
+    """Not an endless walk."""
+
+    def read(path: str) -> bytes | tuple[str, ...]:
+        if path.rstrip("/").rpartition("/")[2] in ("d", "again", "more"):
+            return ("again", "more")
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    assert "a link leads back" in messages(load("/d", read))[0]
 
 
 def test_one_name_defined_twice_names_both_files() -> None:
@@ -94,7 +104,7 @@ def test_networks_and_volumes_are_loaded_beside_containers() -> None:
     """A container means them by file name; their own names are the files' without suffix, or what they say."""
     files = {
         "/d/a.container": GOOD + b"Network=shop.network\nVolume=data.volume:/data\nVolume=raw.volume:/raw\n",
-        "/d/data.volume": b"[Volume]\nVolumeName=shop-%N\n",
+        "/d/data.volume": b"[Volume]\nVolumeName=shop-data\n",
         "/d/raw.volume": b"[Volume]\n",
         "/d/shop.network": b"[Network]\n",
     }

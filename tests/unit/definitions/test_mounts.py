@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from supervisor.definitions.mounts import Place, mount, tmpfs, volume
+from supervisor.definitions.mounts import Place, mount, rootfs, tmpfs, volume
 from supervisor.errors import UserError
 from supervisor.names import is_name
 from supervisor.spec.container import Mount, MountType
@@ -26,6 +26,13 @@ PLACE = Place("/etc/ctr", "web")
         ("data:/data:nocopy,noexec,rw", Mount(MountType.VOLUME, "/data", "data", ("nocopy", "noexec", "rw"))),
         ("data:/data:U,copy,Z", Mount(MountType.VOLUME, "/data", "data", ("U", "copy", "Z"))),
         ("/srv:/data:U,z,slave", Mount(MountType.BIND, "/data", "/srv", ("U", "z", "slave"))),
+        ("/srv:/data:O", Mount(MountType.BIND, "/data", "/srv", ("O",))),
+        ("data:/data:O,z", Mount(MountType.VOLUME, "/data", "data", ("O", "z"))),
+        (
+            "/srv:/data:O,upperdir=/a/../u,workdir=/w",
+            Mount(MountType.BIND, "/data", "/srv", ("O", "upperdir=/u", "workdir=/w")),
+        ),
+        ("/srv:/data:idmap", Mount(MountType.BIND, "/data", "/srv", ("idmap",))),
     ],
 )
 def test_volume(text: str, expected: Mount) -> None:
@@ -47,11 +54,10 @@ def test_an_unnamed_volume_has_a_stable_name_and_a_warning() -> None:
 
 
 def test_relabelling_depends_on_the_host() -> None:
-    """Without SELinux there is nothing to label; with SELinux z and Z are refused, not ignored."""
-    found = volume("/srv:/data:Z,ro", PLACE)
-    assert (found.mount.options, found.warnings) == (("Z", "ro"), ())
-    with pytest.raises(UserError, match="chcon"):
-        volume("/srv:/data:z", dataclasses.replace(PLACE, selinux=True))
+    """So z and Z are kept, and rendering, which knows the host, makes something of them or nothing."""
+    for place in (PLACE, dataclasses.replace(PLACE, selinux=True)):
+        found = volume("/srv:/data:Z,ro", place)
+        assert (found.mount.options, found.warnings) == (("Z", "ro"), ())
 
 
 @pytest.mark.parametrize(
@@ -67,14 +73,18 @@ def test_relabelling_depends_on_the_host() -> None:
         ("~/b:/data", "begin a path with '/' or './'"),
         ("-a:/data", "volume name"),
         ("data.volume:/data", "like data:/data"),
-        ("/srv:/data:O", "read-only with 'ro'"),
+        ("/srv:/data:O,U", "options O and U contradict"),
+        ("/srv:/data:O,upperdir=/u", "both upperdir= and workdir="),
+        ("/srv:/data:upperdir=/u", "write O as well"),
+        ("/srv:/data:O,upperdir=u,workdir=/w", "begin it with '/'"),
+        ("/srv:/data:no-dereference", "what it leads to"),
         ("/srv:/data:copy", "a volume's name"),
         ("/srv:/data:nocopy", "is no volume"),
         ("data:/data:copy,nocopy", "contradict"),
         ("data:/data:z,Z", "contradict"),
         ("data:/data:subpath=x", "Mount=type=volume"),
-        ("data.image:/data", "not supported yet"),
-        ("/srv:/data:idmap=uids=0-1-10", "container's user"),
+        ("data.image:/data", "write Mount=type=image,source=data.image,destination=/data"),
+        ("/srv:/data:idmap=uids=0-1-10", "write idmap alone"),
         ("data:/data:rslave", "bind mounts only"),
         ("/srv:/data:bogus", "is no mount option"),
         ("/srv:/data:ro,rw", "contradict"),
@@ -108,7 +118,6 @@ def test_tmpfs() -> None:
         "/x:size=y",
         "/x:mode=9",
         "/x:tmpcopyup,notmpcopyup",
-        "/x:noswap",
         "/x:ro,rw",
         "/x:z",
     ],
@@ -133,12 +142,31 @@ def test_refused_tmpfs(text: str) -> None:
         ("source=data,target=/b,chown=false,idmap=false", Mount(MountType.VOLUME, "/b", "data")),
         ("type=tmpfs,dst=/b,tmpfs-size=1k,tmpfs-mode=700", Mount(MountType.TMPFS, "/b", "", ("size=1024", "mode=700"))),
         ("type=volume,dst=/b", volume("/b", PLACE).mount),
-        ("type=bind,dst=/b", None),
+        ("type=bind,dst=/b", Mount(MountType.BIND, "/b", "/b")),
+        ("type=bind,src=/a,dst=/b,consistency=cached", Mount(MountType.BIND, "/b", "/a")),
+        ("type=bind,src=/a,dst=/b,relabel=private,idmap", Mount(MountType.BIND, "/b", "/a", ("Z", "idmap"))),
+        ("type=bind,src=/a,dst=/b,O", None),
+        ("type=volume,dst=/b,ro", dataclasses.replace(volume("/b", PLACE).mount, options=("ro",))),
+        ("type=volume,src=a,dst=/b,volume-opt=x", None),
         ("type=bind,src=a,dst=/b", None),
         ("type=volume,src=/a,dst=/b", None),
         ("type=volume,src=a", None),
-        ("type=glob,src=/a*,dst=/b", None),
-        ("type=image,src=x,dst=/b", None),
+        ("type=glob,src=/a*,dst=/b,ro", Mount(MountType.GLOB, "/b", "/a*", ("ro",))),
+        ("type=glob,src=./a*", Mount(MountType.GLOB, "", "/etc/ctr/a*")),
+        ("type=glob,src=a*", None),
+        ("type=glob,src=/[a", None),
+        ("type=image,src=x,dst=/b", Mount(MountType.IMAGE, "/b", "x")),
+        ("type=image,src=x:1,dst=/b,rw=true,idmap", Mount(MountType.IMAGE, "/b", "x:1", ("rw",))),
+        ("type=image,src=x,dst=/b,rw=false,subpath=/a/b", Mount(MountType.IMAGE, "/b", "x", ("ro", "subpath=a/b"))),
+        ("type=image,src=x,dst=/b,U", None),
+        ("type=image,dst=/b", None),
+        ("type=image,src=X Y,dst=/b", None),
+        ("type=ramfs,dst=/b,tmpfs-mode=700,noexec", Mount(MountType.RAMFS, "/b", "", ("mode=700", "noexec"))),
+        ("type=ramfs,dst=/b,tmpfs-size=1m", None),
+        ("type=devpts,dst=/dev/pts,uid=5,max=9", Mount(MountType.DEVPTS, "/dev/pts", "", ("uid=5", "max=9"))),
+        ("type=devpts,dst=/dev/pts,ro", None),
+        ("type=artifact,src=x,dst=/b", None),
+        ("type=tmpfs,dst=/b,noswap", Mount(MountType.TMPFS, "/b", "", ("noswap",))),
         ("type=tmpfs,src=/a,dst=/b", None),
         ("type=bind,src=/a,dst=/b,U=true", Mount(MountType.BIND, "/b", "/a", ("U",))),
         ("src=a,dst=/b,volume-nocopy", Mount(MountType.VOLUME, "/b", "a", ("nocopy",))),
@@ -175,3 +203,28 @@ def test_a_volume_by_its_definition() -> None:
         volume("x.volume:/data", place)
     with pytest.raises(UserError, match="like data:/data"):
         volume("data.volume:/data", PLACE)
+
+
+def test_an_image_by_its_definition() -> None:
+    """``x.image`` and ``x.build`` are what containers of theirs would run."""
+    place = dataclasses.replace(PLACE, references={"x.image": "docker.io/library/x:1", "y.build": "localhost/y"})
+    assert mount("type=image,src=x.image,dst=/b", place).mount.source == "docker.io/library/x:1"
+    assert mount("type=image,src=y.build,dst=/b", place).mount.source == "localhost/y"
+    with pytest.raises(UserError, match=r"there is no valid z\.image"):
+        mount("type=image,src=z.image,dst=/b", place)
+
+
+def test_what_is_meant_for_other_systems_is_told() -> None:
+    """Docker Desktop's words for how a directory is shared do nothing on Linux."""
+    found = volume("/srv:/data:cached,ro", PLACE)
+    assert found.mount.options == ("ro",)
+    assert found.warnings == ("option cached has no effect: files are not shared with a virtual machine here",)
+
+
+def test_rootfs() -> None:
+    """A directory, and whether it stays as it is."""
+    assert rootfs("/srv/root") == ("/srv/root", False)
+    assert rootfs("/srv/root/:idmap,O") == ("/srv/root", True)
+    for wrong in ("srv", "/", "/srv:ro", "/srv:O:O"):
+        with pytest.raises(UserError):
+            rootfs(wrong)

@@ -51,7 +51,7 @@ EFFECTS = {
     "IPRange": ("10.0.0.8/29", {"subnets": (Subnet("10.0.0.0/24", "", "10.0.0.9", "10.0.0.14"),)}),
     "IPv6": ("yes", {"ipv6": True}),
     "Label": ('a=b "c=d e"', {"labels": (("a", "b"), ("c", "d e"))}),
-    "NetworkName": ("%N-net", {"name": "shop-net"}),
+    "NetworkName": ("%N-net", {"name": "shop-network-net"}),
     "Options": ("mtu=1400,isolate=1 metric=5", {"options": (("mtu", "1400"), ("isolate", "true"), ("metric", "5"))}),
     "Subnet": (
         "fd00::/64",
@@ -80,6 +80,14 @@ def test_a_network_stays_as_long_as_its_definition() -> None:
     assert result.network == network("")
     assert [(w.line, w.key) for w in result.warnings] == [(2, "NetworkDeleteOnStop")]
     assert "the bridge and its rules go with the last container that runs" in result.warnings[0].message
+
+
+def test_what_says_when_podmans_unit_starts_is_a_warning() -> None:
+    """A network is no unit here; files that have such lines for podman need no change."""
+    lines = "[Unit]\nDescription=x\nAfter=a.service\n[Service]\nRestart=no\n[Install]\nWantedBy=b.target\nAlso=c\n"
+    result = compiled(lines)
+    assert result.network == network("")
+    assert [w.line for w in result.warnings] == [4, 6, 8, 9]
 
 
 def test_gateways_and_ranges_belong_to_subnets_in_order() -> None:
@@ -134,9 +142,9 @@ def test_drivers() -> None:
         ("Driver=ipvlan\nSubnet=10.0.0.0/24\nOptions=vlan=5\n", ":4: Options=: vlan is for bridges only"),
         ("DNS=a.example\n", ":2: DNS=: 'a.example' is not an IP address"),
         ("Sub=1\n", ":2: Sub=: no such key in [Network]; "),
-        ("PodmanArgs=--x\n", ":2: PodmanArgs=: there is no podman here"),
-        ("[Unit]\nAfter=a.service\n", ":3: After=: a network is no unit, so it would do nothing; write it in the"),
-        ("[Service]\nRestart=always\n", ":3: Restart=: a network is no unit"),
+        ("PodmanArgs=--x\n", ":2: PodmanArgs=: --x: no such option of podman"),
+        ("[Unit]\nAfer=a.service\n", ":3: Afer=: no such key in [Unit]; did you mean After?"),
+        ("[Service]\nExecStartPre=/x\n", ":3: ExecStartPre=: a network is no unit, so it would not be run"),
         ("[Install]\nWanted=x\n", ":3: Wanted=: no such key in [Install]"),
         ("[Container]\nImage=x\n", ":2: [Container] is not a section of a .network file; use [Install], [Network]"),
     ],

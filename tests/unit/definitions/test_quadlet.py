@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from supervisor.definitions.context import Context
 from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.quadlet import compile_file
-from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, ScopeProperty, Ulimit
+from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, Runtime, ScopeProperty, Ulimit
 from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
 from supervisor.spec.network import Attachment, NetworkMode, Protocol, PublishedPort
 from supervisor.spec.secret import Secret
+from supervisor.spec.security import Security
+from supervisor.spec.userns import IdRange, UserNamespace, UserNamespaceMode
 
 PATH = "/etc/ctr/web.container"
 BASE = "[Container]\nImage=localhost/nginx\n"
@@ -36,9 +39,13 @@ def problems(text: str, context: Context | None = None, *, path: str = PATH) -> 
 def test_the_smallest_definition_has_podmans_defaults() -> None:
     """Nothing is set that the author did not write, and nothing is to be warned of: the network is the default one."""
     result = compile_file(PATH, BASE)
-    assert result.container == Container("web", PATH, image="localhost/nginx")
+    assert result.container == Container("web", PATH, image="localhost/nginx", network_online=True)
     assert result.container.network is NetworkMode.NETWORKS and result.container.attachments == ()
     assert result.warnings == ()
+
+
+def userns(**fields: Any) -> UserNamespace:
+    return UserNamespace(UserNamespaceMode.MAPPED, **fields)
 
 
 #: For each key that is done: a line, and the members of the container it changes.
@@ -46,7 +53,24 @@ EFFECTS = {
     "AddCapability": ("SYS_TIME CAP_SYS_TIME kill", {"add_capabilities": ("CAP_SYS_TIME", "CAP_KILL")}),
     "AddDevice": ("/dev/fuse", {"devices": ("/dev/fuse:/dev/fuse:rwm",)}),
     "AddHost": ("a;b:[::1]", {"hosts": (("a", "::1"), ("b", "::1"))}),
+    "AppArmor": ("strict", {"security": Security(apparmor="strict")}),
+    "Mask": ("/proc/a:/proc/b", {"security": Security(mask=("/proc/a", "/proc/b"))}),
+    "SeccompProfile": ("tight.json", {"security": Security(seccomp="/etc/ctr/tight.json")}),
+    "SecurityLabelDisable": ("true", {"security": Security(label=False)}),
+    "SecurityLabelFileType": ("a_t", {"security": Security(label_file_type="a_t")}),
+    "SecurityLabelLevel": ("s0:c1,c2", {"security": Security(label_level="s0:c1,c2")}),
+    "SecurityLabelNested": ("yes", {"security": Security(label_nested=True)}),
+    "SecurityLabelType": ("b_t", {"security": Security(label_type="b_t")}),
+    "Unmask": ("/proc/*", {"security": Security(unmask=("/proc/*",))}),
+    "GIDMap": ("0:7:9", {"user_namespace": userns(uids=(IdRange(0, 7, 9),), gids=(IdRange(0, 7, 9),))}),
+    "RemapUsers": ("auto", {"user_namespace": UserNamespace()}),
+    "SubGIDMap": ("me", {"user_namespace": userns(sub_uid="me", sub_gid="me")}),
+    "SubUIDMap": ("me", {"user_namespace": userns(sub_uid="me", sub_gid="me")}),
+    "UIDMap": ("0:7:9", {"user_namespace": userns(uids=(IdRange(0, 7, 9),), gids=(IdRange(0, 7, 9),))}),
+    "UserNS": ("auto:size=9", {"user_namespace": UserNamespace(size=9)}),
     "Annotation": ('"a=b c" d=e', {"annotations": (("a", "b c"), ("d", "e"))}),
+    "AutoUpdate": ("registry", {"labels": (("io.containers.autoupdate", "registry"),)}),
+    "ServiceName": ("shopd", {"name": "shopd"}),
     "ContainerName": ("shop-%N", {"name": "shop-web"}),
     "DNS": ("[fd00::5]", {"dns": ("fd00::5",)}),
     "DNSOption": ("ndots:1", {"dns_options": ("ndots:1",)}),
@@ -54,8 +78,10 @@ EFFECTS = {
     "DropCapability": ("all", {"drop_capabilities": ("ALL",)}),
     "Entrypoint": ('["/bin/sh", "-c"]', {"entrypoint": ("/bin/sh", "-c")}),
     "Environment": ('A=1 "B=x y" A=2', {"environment": (("A", "2"), ("B", "x y"))}),
-    "EnvironmentFile": ("./a /b", {"environment_files": ("/etc/ctr/a", "/b")}),
+    "EnvironmentFile": ("./a -/b -c", {"environment_files": ("/etc/ctr/a", "-/b", "-/etc/ctr/c")}),
+    "EnvironmentHost": ("yes", {"environment_host": True}),
     "Exec": (r"""sh -c 'a "b"' \x41""", {"command": ("sh", "-c", 'a "b"', "A")}),
+    "GlobalArgs": ("--runtime=runc", {"runtime": Runtime.RUNC}),
     "GroupAdd": ("5", {"supplementary_groups": ("5",)}),
     "HealthCmd": ("[ -e /x ] && y", {"health": HealthCheck(("/bin/sh", "-c", "[ -e /x ] && y"))}),
     "HostName": ("a.b", {"hostname": "a.b"}),
@@ -64,6 +90,7 @@ EFFECTS = {
     "IP6": ("fd00::5", {"attachments": (Attachment("ctr", ip6="fd00::5"),)}),
     "Label": ("a b=c", {"labels": (("a", ""), ("b", "c"))}),
     "LogDriver": ("none", {"log_driver": LogDriver.NONE}),
+    "LogOpt": ("max-size=1m tag={{.Name}}/{{.ImageName}}", {"log_tag": "web/localhost/nginx"}),
     "Memory": ("1k", {"scope_properties": "MemoryMax=1024 MemorySwapMax=1024"}),
     "Mount": ("type=tmpfs,dst=/a type=tmpfs,dst=/b", {"mounts": "/a /b"}),
     "Network": ("shop:ip=10.0.0.5", {"attachments": (Attachment("shop", ip="10.0.0.5"),)}),
@@ -71,10 +98,15 @@ EFFECTS = {
     "NoNewPrivileges": ("true", {"no_new_privileges": True}),
     "Notify": ("healthy", {"notify": Notify.HEALTHY}),
     "PidsLimit": ("5", {"scope_properties": "TasksMax=5"}),
+    "PodmanArgs": ("--privileged -t", {"privileged": True, "terminal": True}),
     "PublishPort": ("80 [::]:1:2/udp", {"ports": (PublishedPort(80), PublishedPort(2, 1, 1, Protocol.UDP, "::"))}),
     "Pull": ("newer", {"pull": PullPolicy.NEWER}),
     "ReadOnly": ("yes", {"read_only": True}),
     "ReadOnlyTmpfs": ("no", {"read_only_tmpfs": False}),
+    "ReloadCmd": ("sh -c 'a b'", {"reload_command": ("sh", "-c", "a b")}),
+    "ReloadSignal": ("hup", {"reload_signal": "SIGHUP"}),
+    "Retry": ("5", {"pull_retries": 5}),
+    "RetryDelay": ("1min", {"pull_retry_delay": 60.0}),
     "RunInit": ("on", {"run_init": True}),
     "Secret": ("a", {"secrets": (Secret("a", "/run/secrets/a"),)}),
     "ShmSize": ("1m", {"shm_size": 1048576}),
@@ -134,9 +166,10 @@ def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
 
 
 def test_every_done_key_is_tested() -> None:
-    """The table promises nothing that is not shown to work; Group= and Rootfs= have tests of their own."""
+    """The table promises nothing that is not shown to work; Group=, Rootfs= and pods have tests of their own."""
     done = {key.name for key in keys("Container") if key.state is State.DONE}
-    assert done - {"Group", "Rootfs"} == set(EFFECTS) | set(PROBE_EFFECTS)
+    done -= {"RemapGid", "RemapUid", "RemapUidSize"}
+    assert done - {"Group", "Rootfs", "Pod", "StartWithPod"} == set(EFFECTS) | set(PROBE_EFFECTS)
 
 
 @pytest.mark.parametrize("key", sorted(PROBE_EFFECTS))
@@ -195,14 +228,19 @@ def test_setting_a_single_value_twice_is_a_warning() -> None:
         ("ContainerName=%H", "ContainerName=: %H is known only on the running host"),
         ("ContainerName=" + "x" * 300, "ContainerName=: container name 'x"),
         ("Image=a b", "Image=: 'a b' is not an image reference"),
-        ("Image=web.image", "Image=: 'web.image': .image files are not supported yet"),
+        ("Image=web.image", "Image=: there is no web.image beside this definition"),
         ("Entrypoint=/bin/sh -c", "Entrypoint=: '/bin/sh -c' has several words"),
         ("Entrypoint=[1]", "Entrypoint=: '[1]' is not a list of words"),
         ("Entrypoint=[", "Entrypoint=: '[' is not a JSON list"),
         ("Entrypoint=" + "[" * 100_000, "Entrypoint=: '["),
         ("Exec=echo ${HOME}", "Exec=: ${HOME} would be replaced by systemd"),
         ("Exec=echo 'x", "Exec=: the quote ' is not closed"),
-        ("EnvironmentFile=-/x", "EnvironmentFile=: '-/x': a file that may be missing is not supported yet"),
+        ("AutoUpdate=yes", "AutoUpdate=: 'yes' is no update policy; write registry or local"),
+        ("LogOpt=path=/x", "LogOpt=: path: no log file is written, the lines are in the journal"),
+        ("LogOpt=env=A", "LogOpt=: 'env' is not supported; write tag=TEXT"),
+        ("LogOpt=tag={{.ID}}", "LogOpt=: tag: '{{.ID}}' is not known before it runs"),
+        ("Retry=-1", "Retry=: '-1' is not a number from 0 to 1000"),
+        ("ReloadSignal=HUB", "ReloadSignal=: 'HUB' is not a signal"),
         ("Label=a=b && c", "Label=: '&&' has no '='; quote the whole"),
         ("Memory=-1", "Memory=: '-1' is negative"),
         ("Network=pasta", "Network=: pasta is for rootless podman; remove the line for the default network"),
@@ -230,12 +268,12 @@ def test_setting_a_single_value_twice_is_a_warning() -> None:
         ("Secret=a b,target=a", "Secret=: line 3 puts a secret at /run/secrets/a already"),
         ("HealthCmd=[1]", "HealthCmd=: '[1]' is not a list of words"),
         ("Notify=maybe", "Notify=: 'maybe' is neither a boolean nor healthy"),
-        ("LogDriver=k8s-file", "LogDriver=: 'k8s-file' is not a log driver"),
+        ("LogDriver=syslog", "LogDriver=: 'syslog' is not a log driver"),
         ("Pull=sometimes", "Pull=: 'sometimes' is not a pull policy"),
         ("Rootfs=x", "Rootfs=: the directory 'x' is not absolute"),
-        ("Rootfs=/x:O", "Rootfs=: the option 'O' is not supported yet"),
+        ("Rootfs=/x:ro", "Rootfs=: 'ro' is no option of a root file system"),
         ("ReadOnly=true # yes", "ReadOnly=: 'true # yes' is not a boolean"),
-        ("ServiceName=x", "ServiceName=: a container's unit is always ctr@NAME.service"),
+        ("ServiceName=a/b", "ServiceName=: the file's name 'a/b' is not valid"),
         ("Volume=a:/", "Volume=: the target '/' is the container's root"),
     ],
 )
@@ -355,7 +393,7 @@ def test_a_secret_does_not_share_its_place() -> None:
     ("path", "start"),
     [
         ("/etc/ctr/web@.container", "'web@' is a template"),
-        ("/etc/ctr/web@1.container", "'web@1' is a template"),
+        ("/etc/ctr/web@a\\x2d.container", "the file's name 'web_a"),
         ("/etc/ctr/-rf.container", "the file's name '-rf' is not valid"),
         (f"/etc/ctr/{'x' * 200}.container", "the file's name 'xxxx"),
     ],
@@ -388,3 +426,26 @@ def test_any_values_compile_without_an_exception(lines: list[tuple[str, str]]) -
     """The same for known keys with any value."""
     result = compile_file(PATH, BASE + "".join(f"{key}={value}\n" for key, value in lines))
     assert (result.container is None) == bool(result.problems)
+
+
+def test_a_container_reloads_in_one_way() -> None:
+    """As podman has it: a signal, or a command."""
+    assert problems(f"{BASE}ReloadSignal=HUP\nReloadCmd=x\n") == [
+        f"{PATH}:4: ReloadCmd=: ReloadSignal= in line 3 says how to reload already; keep one of the two"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("LogDriver=k8s-file", "k8s-file writes no file here: the lines are in the journal"),
+        ("LogOpt=max-size=10mb", "max-size has no effect: the journal's own limits"),
+        ("AutoUpdate=registry", "only sets the label io.containers.autoupdate"),
+    ],
+)
+def test_what_differs_from_podman_is_a_warning(line: str, message: str) -> None:
+    """The container is deployed, and its author knows."""
+    result = compile_file(PATH, f"{BASE}{line}\n")
+    assert result.container is not None and result.container.log_driver is LogDriver.JOURNALD
+    (found,) = result.warnings
+    assert found.line == 3 and found.message.startswith(message)

@@ -8,12 +8,20 @@ import pytest
 
 from supervisor.definitions import section_keys
 from supervisor.definitions.quadlet import Compiled, Context, compile_file
-from supervisor.spec.container import Container, Entry
+from supervisor.spec.container import Container, Entry, UnitSections
 
 PATH = "/etc/ctr/web.container"
 BASE = "[Container]\nImage=x\nNetwork=none\n"
 CONTEXT = Context(
-    names={"db.container": "database", "web.container": "web", "shop.network": "shop", "data.volume": "data"}
+    names={
+        "db.container": "database",
+        "redis.container": "redis",
+        "web.container": "web",
+        "shop.network": "shop",
+        "data.volume": "data",
+        "shop.pod": "shop",
+    },
+    units={"cache.service": "redis.container"},
 )
 
 
@@ -59,7 +67,9 @@ def test_a_definition_named_in_a_dependency_becomes_its_unit(key: str) -> None:
     [
         ("nope.container", "there is no valid nope.container beside this definition"),
         ("web.container", "web.container is this definition itself"),
-        ("a.pod", "a.pod: such files are not supported yet"),
+        ("a.pod", "there is no valid a.pod beside this definition"),
+        ("a.kube", "a.kube: .kube files are not supported yet"),
+        ("web@.container", "web@.container is a template; name an instance of it, with a name"),
         ("a.network", "there is no valid a.network beside this definition"),
     ],
 )
@@ -71,15 +81,38 @@ def test_a_dependency_on_what_is_not_there_is_refused(section: str, value: str, 
     assert problem.message.startswith(message)
 
 
-def test_the_name_podman_would_have_used_is_a_warning() -> None:
-    """``db.service`` may exist, but beside db.container it is probably what a podman user wrote."""
-    result = compiled("[Unit]\nAfter=db.service\n")
+@pytest.mark.parametrize(
+    ("written", "unit", "file"),
+    [
+        ("db.service", "ctr@database.service", "db.container"),
+        ("shop-pod.service", "ctr@shop.target", "shop.pod"),
+        ("cache.service", "ctr@redis.service", "redis.container"),
+    ],
+)
+def test_the_name_podman_would_have_used_is_understood(written: str, unit: str, file: str) -> None:
+    """Also one that ServiceName= says; a warning tells what it became."""
+    result = compiled(f"[Unit]\nAfter=a.target {written}\n[Install]\nWantedBy={written}\n")
     assert result.container is not None
+    assert result.container.unit.unit == (Entry("After", f"a.target {unit}"),)
+    assert result.container.unit.install == (Entry("WantedBy", unit),)
     assert [warning.message for warning in result.warnings] == [
-        "db.service is not a unit of ctr, ctr@database.service is; write database.container"
-    ] or [warning.message for warning in result.warnings] == [
-        "db.service is not a unit of ctr, ctr@database.service is; write db.container"
-    ]
+        f"{written} is not a unit of ctr; {unit} is meant, the unit of {file}: better write {file}"
+    ] * 2
+
+
+def test_names_that_are_nobodys_stay() -> None:
+    """A unit of the host is no definition, however like one it is called; nor is one that ServiceName= has renamed."""
+    text = "postgres.service data.service db.timer x-pod.service redis.service"
+    result = compiled(f"[Unit]\nAfter={text}\n")
+    assert result.container is not None and result.warnings == ()
+    assert result.container.unit.unit == (Entry("After", text),)
+
+
+def test_the_unit_itself_under_podmans_name_is_left_out() -> None:
+    """systemd would drop it too."""
+    result = compiled("[Unit]\nAfter=web.service\n")
+    assert result.container is not None and result.container.unit.unit == ()
+    assert [warning.message for warning in result.warnings] == ["web.service is this definition itself; remove it"]
 
 
 @pytest.mark.parametrize("name", ["shop.network", "data.volume"])
@@ -91,12 +124,12 @@ def test_networks_and_volumes_are_there_anyway(name: str) -> None:
     assert [warning.line for warning in result.warnings] == [5, 6]
 
 
-def test_podmans_names_for_the_units_of_networks_are_a_warning() -> None:
-    """As for ``db.service``: the name passes through, but it is probably not what was meant."""
+def test_podmans_names_for_the_units_of_networks_are_dropped() -> None:
+    """They need no unit here; a name that only looks like one stays."""
     result = compiled("[Unit]\nAfter=shop-network.service data-volume.service other-network.service\n")
     assert result.container is not None
-    assert result.container.unit.unit[0].value == "shop-network.service data-volume.service other-network.service"
-    assert [warning.message.split(" is not")[0] for warning in result.warnings] == [
+    assert result.container.unit.unit == (Entry("After", "other-network.service"),)
+    assert [warning.message.split(" has")[0] for warning in result.warnings] == [
         "shop-network.service",
         "data-volume.service",
     ]
@@ -143,10 +176,59 @@ def test_limits_for_devices_add_up() -> None:
     assert container(f"[Service]\n{lines}IOReadBandwidthMax=\n").scope_properties == ()
 
 
-def test_name_specifiers_are_a_warning() -> None:
-    """%N and %p are parts of ctr@NAME.service, not of the file's name as under podman."""
-    result = compiled("[Service]\nExecStartPre=/bin/a %N\nExecStartPre=/bin/a %%N %i\n")
-    assert [(warning.line, "write %i" in warning.message) for warning in result.warnings] == [(5, True)]
+def test_name_specifiers_mean_the_unit_that_podman_would_make() -> None:
+    """%N and %p would be parts of ctr@NAME.service; %n is the unit itself, and %i the container's name."""
+    unit = container("[Unit]\nDescription=%N %p %j %f %%N %H\n[Service]\nExecStartPre=/bin/a %n %i\n").unit
+    assert unit.unit == (Entry("Description", "web web web /web %%N %H"),)
+    assert unit.service == (Entry("ExecStartPre", "/bin/a %n %i"),)
+
+
+def test_commands_go_through() -> None:
+    """Around the container's start and stop; one that calls podman is warned of: it would find nothing."""
+    keys = ("ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost")
+    result = compiled("[Service]\n" + "".join(f"{key}=-/usr/bin/podman x\n{key}=/bin/true podman\n" for key in keys))
+    assert result.container is not None
+    assert [entry.key for entry in result.container.unit.service] == [key for key in keys for _ in range(2)]
+    assert [warning.line for warning in result.warnings] == [5, 7, 9, 11, 13, 15]
+
+
+def test_links_of_install() -> None:
+    """Each may be said for a definition, too; what systemd cannot link is refused with its line."""
+    install = container("[Install]\nWantedBy=db.container a.target\nRequiredBy=shop.pod\nAlias=app@web.service\n")
+    assert install.unit.install == (
+        Entry("WantedBy", "ctr@database.service a.target"),
+        Entry("RequiredBy", "ctr@shop.target"),
+        Entry("Alias", "app@web.service"),
+    )
+
+
+def test_upheld_by_needs_systemd_254() -> None:
+    """An older one does not read the directory, and the container would stay down without a word."""
+    text = "[Install]\nUpheldBy=a.target\n"
+    assert container(text).unit.install == (Entry("UpheldBy", "a.target"),)
+    (problem,) = compiled(text, replace(CONTEXT, systemd=252)).problems
+    assert problem.message == "needs systemd 254, and this host has 252; write Upholds= in the other unit"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[Install]\nAlso=x.service\n", "has no effect: podman does not act on it either; "),
+        ("[Install]\nDefaultInstance=1\n", "has no effect: this file is no template; "),
+        ("[Service]\nKillMode=control-group\n", "on stop, the container's first process gets the signal, "),
+    ],
+)
+def test_what_changes_nothing_is_said(text: str, message: str) -> None:
+    """The line is dropped, and the author knows."""
+    result = compiled(text)
+    assert result.container is not None and result.container.unit == UnitSections()
+    assert [warning.message.startswith(message) for warning in result.warnings] == [True]
+
+
+@pytest.mark.parametrize(("value", "online"), [("", True), ("DefaultDependencies=no\n", False)])
+def test_a_container_waits_for_the_network_as_under_podman(value: str, online: bool) -> None:
+    """Unless [Quadlet] says otherwise; DefaultDependencies= of [Unit] is systemd's and another matter."""
+    assert container(f"[Quadlet]\n{value}[Unit]\nDefaultDependencies=no\n").network_online is online
 
 
 @pytest.mark.parametrize("key", sorted(section_keys.SERVICE_REFUSED))
@@ -203,9 +285,12 @@ def test_oneshot() -> None:
         ("[Service]\nRestartSec=soon\n", "'soon' is not a time span"),
         ("[Service]\nRestrat=always\n", "no such key in [Service]; did you mean Restart?"),
         ("[Unit]\nAfer=a\n", "no such key in [Unit]; did you mean After?"),
-        ("[Unit]\nStartLimitInterval=1\n", "is the old name of StartLimitIntervalSec=; write that"),
-        ("[Install]\nAlso=x\n", "no such key in [Install]; "),
-        ("[Install]\nAlias=x.service\n", "an alias is not supported yet"),
+        ("[Unit]\nBindTo=a.service\n", "is the old name of BindsTo=; write that"),
+        ("[Service]\nStartLimitIntervalSec=1\n", "belongs into [Unit], and systemd would ignore it here; move"),
+        ("[Unit]\nRestart=no\n", "belongs into [Service], and systemd would ignore it here; move the line there"),
+        ("[Install]\nWantedby=x.target\n", "no such key in [Install]; did you mean WantedBy?"),
+        ("[Install]\nWantedBy=multi-user\n", "'multi-user' is not a unit's name; write multi-user.target, say"),
+        ("[Install]\nAlias=x.service\n", "systemd takes only PREFIX@web.service as another name of ctr@web.service"),
     ],
 )
 def test_mistakes_that_systemd_would_only_log(text: str, message: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.definitions import mounts, resources, specifiers, values
@@ -61,10 +62,6 @@ PLACE = mounts.Place("/etc/ctr", "web")
         (values.user, "www-data:adm", "www-data:adm"),
         (values.image, "docker.io/library/nginx:1.27@sha256:aa", "docker.io/library/nginx:1.27@sha256:aa"),
         (values.path, "//a/../b/.", "/b"),
-        (values.device, "/dev/fuse", "/dev/fuse:/dev/fuse:rwm"),
-        (values.device, "/dev/sda:r", "/dev/sda:/dev/sda:r"),
-        (values.device, "/dev/sda:/dev/xvda", "/dev/sda:/dev/xvda:rwm"),
-        (values.device, "/dev/sda:/dev/xvda:mr", "/dev/sda:/dev/xvda:mr"),
         (resources.mask, "0", "01"),
         (resources.mask, "0-3,8", "0f01"),
         (resources.mask, "7 8", "8001"),
@@ -117,9 +114,6 @@ def test_value(function: Callable[[str], object], text: str, value: object) -> N
         (values.image, "docker://nginx", "write one like"),
         (values.path, "a", "begin it with '/'"),
         (values.path, "/a\n", "remove it"),
-        (values.device, "-/dev/x", "write it without '-'"),
-        (values.device, "nvidia.com/gpu=all", "name the device nodes"),
-        (values.device, "/a:/b:rwx", "combine r, w and m"),
         (resources.mask, "", "write numbers and ranges"),
         (resources.mask, "3-1", "write numbers and ranges"),
         (resources.mask, "99999", "write numbers and ranges"),
@@ -214,6 +208,28 @@ def test_specifiers(text: str, value: str) -> None:
     assert specifiers.expand(text, stem="web", unit="ctr@shop.service") == value
 
 
+@given(st.text("ab-\\x2/%iINnpPjJfd \t", max_size=20), st.text("ab-@\\x20c%", min_size=1, max_size=12))
+@example("%N", "a%%b")
+def test_specifiers_in_units(text: str, stem: str) -> None:
+    """What comes from a name is text for systemd to read: expanded by it once more, nothing of the name changes."""
+    try:
+        found = specifiers.in_unit(text, stem)
+    except UserError:
+        return
+    names = specifiers.of_name(stem) | {"%": "%"}
+    letter = re.compile("%([%A-Za-z])")
+    expected = letter.sub(lambda match: names.get(match[1], match[0]), text)
+    assert letter.sub(lambda match: "%" if match[1] == "%" else match[0], found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("a-b", "a/b"), ("a\\x2db", "a-b"), ("\\xc3\\xa9", "é"), ("\\x00\\xzz", "\\x00\\xzz")]
+)
+def test_unescape(text: str, value: str) -> None:
+    """As systemd-escape(1) has it; what is no escape, or none that a setting can hold, stays."""
+    assert specifiers.unescape(text) == value
+
+
 @pytest.mark.parametrize("text", ["%i", "%H", "a%m", "%%%b", "${A}", "a${A}", "$A", "$1", "%y"])
 def test_refused_specifiers(text: str) -> None:
     """What only systemd knows on the running host is refused by name."""
@@ -261,7 +277,6 @@ PARSERS: list[Callable[[str], object]] = [
     values.group,
     values.image,
     values.path,
-    values.device,
     resources.mask,
     resources.memory,
     resources.pids_limit,

@@ -38,6 +38,7 @@ EFFECTS = {
     "Copy": ("no", {"copy": False}),
     "Device": ("/dev/vg/../sda", {"device": "/dev/sda"}),
     "Driver": ("local", {}),
+    "Image": ("x\nDriver=image", {"image": "x"}),
     "GID": ("5", {"gid": 5}),
     "Group": ("0", {"gid": 0}),
     "Label": ("a b=c", {"labels": (("a", ""), ("b", "c"))}),
@@ -45,7 +46,7 @@ EFFECTS = {
     "Type": ("ext4", {"type": "ext4"}),
     "UID": ("70000", {"uid": 70000}),
     "User": ("7", {"uid": 7}),
-    "VolumeName": ('"%N-1"', {"name": "data-1"}),
+    "VolumeName": ('"%N-1"', {"name": "data-volume-1"}),
 }
 
 
@@ -53,7 +54,7 @@ EFFECTS = {
 def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
     """Each key that is done has an effect, and only its own."""
     line, expected = EFFECTS[key]
-    device = "" if key == "Device" else "Device=/dev/sdb\n"
+    device = "" if key in ("Device", "Image") else "Device=/dev/sdb\n"
     assert volume(f"{device}{key}={line}\n") == dataclasses.replace(volume(device), **expected)
 
 
@@ -83,9 +84,11 @@ def test_what_is_mounted(lines: str, expected: tuple[str, str, str]) -> None:
     ("lines", "message"),
     [
         ("VolumeName=/x\n", ":2: VolumeName=: volume name '/x' is not valid"),
-        ("Driver=image\n", ":2: Driver=: volumes that are an image are not supported yet"),
+        ("Driver=image\n", ":2: Driver=: says not which image; add Image="),
+        ("Driver=image\nImage=x.image\n", ":3: Image=: there is no x.image beside"),
+        ("Driver=image\nImage=x\nType=nfs\nDevice=a:/b\n", ":4: Type=: is for volumes that are mounted"),
         ("Driver=nfs\n", ":2: Driver=: 'nfs' is not a volume driver; write local, with Type= and Device="),
-        ("Image=x\n", ":2: Image=: volumes that are an image are not supported yet"),
+        ("Image=x\n", ":2: Image=: has no effect without Driver=image; add that"),
         ("Type=nfs\n", ":2: Type=: there is no device to mount"),
         ("Options=ro\n", ":2: Options=: there is no device to mount"),
         ("Type=a b\nDevice=/x\n", ":2: Type=: 'a b' is not a type of file system"),
@@ -96,9 +99,9 @@ def test_what_is_mounted(lines: str, expected: tuple[str, str, str]) -> None:
         ("User=1\nUID=1\n", ":3: UID=: User= in line 2 says the same; keep one"),
         ("Copy=maybe\n", ":2: Copy=: 'maybe' is not a boolean"),
         ("Lable=x\n", ":2: Lable=: no such key in [Volume]; did you mean Label?"),
-        ("[Unit]\nRequires=a.service\n", ":3: Requires=: a volume is no unit, so it would do nothing"),
-        ("[Service]\nTimeoutSec=5\n", ":3: TimeoutSec=: a volume is no unit"),
-        ("[Pod]\n", ":2: [Pod]: .pod files are not supported yet"),
+        ("[Unit]\nRequire=a.service\n", ":3: Require=: no such key in [Unit]; did you mean Requires?"),
+        ("[Service]\nExecStartPost=/x\n", ":3: ExecStartPost=: a volume is no unit, so it would not be run"),
+        ("[Pod]\n", ":2: [Pod] is not a section of a .volume file"),
     ],
 )
 def test_a_mistake_is_named_with_line_and_key(lines: str, message: str) -> None:

@@ -62,6 +62,15 @@ def test_order_counts_between_containers_only() -> None:
     assert edges(graph(web, Unit("network-online.target"), container("db"))) == {("web", "db"): "after"}
 
 
+def test_a_pod_is_a_project() -> None:
+    """That its containers share its network is what it is; there is no container of its name to be shown."""
+    web = container("web", REQUIRES=("ctr-netns@shop.service",), WANTS=("ctr@shop.target",))
+    target = Unit("ctr@shop.target", relations={R.REQUIRES: ("ctr-netns@shop.service",)})
+    found = graph(web, target, Unit("ctr@shop.service"), cards=(Card("web", project="shop"),))
+    assert edges(found) == {("web", "shop"): "wants"}
+    assert sorted(found.nodes) == ["ctr@shop.target", "ctr@web.service"]
+
+
 def test_a_project_is_told_by_its_side() -> None:
     """PartOf= its own target is membership, which a card knows; part of another container is an edge."""
     web = container("web", PART_OF=("ctr@shop.target", "ctr@db.service"))

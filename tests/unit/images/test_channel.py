@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.errors import CtrError, HostError, NotFoundError, RetryError, UserError
-from supervisor.images.channel import Channel, Order, What
+from supervisor.images.channel import Channel, Login, Order, What
 from supervisor.images.compression import STEP
 from supervisor.images.manifest import Descriptor
 
-ORDER = Order(What.LAYER, "quay.io/web:1", Descriptor("sha256:" + "a" * 64, 7, "layer"), 3, False, '{"auths": {}}')
+LOGIN = Login(False, '{"auths": {}}', (("ca.crt", "-----BEGIN"),))
+ORDER = Order(What.LAYER, "quay.io/web:1", Descriptor("sha256:" + "a" * 64, 7, "layer"), 3, LOGIN)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import UserError
-from supervisor.images.credentials import find, of_registry
+from supervisor.images.credentials import certificates, find, of_login, of_registry
 
 STORED = json.dumps(
     {
@@ -64,3 +64,21 @@ def test_a_file_that_is_no_authfile_is_named(tmp_path: Path, content: str | byte
         find("quay.io", str(path), {})
     with pytest.raises(UserError, match="none: does not exist"):
         find("quay.io", str(tmp_path / "none"), {})
+
+
+def test_a_login_becomes_a_file() -> None:
+    """For one registry; what comes after the first colon is the password."""
+    assert json.loads(of_login("quay.io", "me:a:b")) == {"auths": {"quay.io": {"auth": "bWU6YTpi"}}}
+    assert of_registry(of_login("docker.io", "me"), "docker.io")
+
+
+def test_certificates(tmp_path: Path) -> None:
+    """What containers-certs.d(5) names, and nothing else of the directory; a message when there is none."""
+    assert certificates("") == ()
+    with pytest.raises(UserError, match="put the registry's CA there"):
+        certificates(str(tmp_path))
+    for name in ("client.key", "ca.crt", "client.cert", "README"):
+        (tmp_path / name).write_text(name)
+    assert certificates(str(tmp_path)) == tuple((n, n) for n in ("ca.crt", "client.cert", "client.key"))
+    with pytest.raises(UserError, match="cannot be read"):
+        certificates(f"{tmp_path}/none")

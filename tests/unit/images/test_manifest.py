@@ -68,7 +68,7 @@ def test_the_index_entry_for_this_platform_is_chosen() -> None:
     )
     assert isinstance(index, Index)
     assert manifest.choose(index, "arm64", "web").digest == B
-    with pytest.raises(UserError, match="has no image for linux/amd64, which this host is; it has linux/arm64"):
+    with pytest.raises(UserError, match="has no image for linux/amd64; it has linux/arm64"):
         manifest.choose(index, "amd64", "web")
     alone = Index((IndexEntry(Descriptor(A), "", ""),))
     assert manifest.choose(alone, "amd64", "web").digest == A

@@ -42,3 +42,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     config.write_text('{"process": {"env": []}}')
     with pytest.raises(UserError, match=r"/nonexistent: No such file or directory; create it"):
         merged_config(str(config), ("/nonexistent",), frozenset())
+
+
+def test_a_file_that_may_be_missing(tmp_path: Path) -> None:
+    """'-' in front: what is there counts, what is not there is nothing, and what cannot be read is an error still."""
+    config = tmp_path / "config.json"
+    config.write_text('{"process": {"env": ["A=1"]}}')
+    (tmp_path / "there").write_text("A=2\n")
+    document = json.loads(merged_config(str(config), ("-/nonexistent", f"-{tmp_path}/there"), frozenset()))
+    assert document["process"]["env"] == ["A=2"]
+    with pytest.raises(UserError, match="Is a directory"):
+        merged_config(str(config), (f"-{tmp_path}",), frozenset())
+
+
+def test_the_hosts_environment_loses_to_everything(tmp_path: Path) -> None:
+    """EnvironmentHost=: below the image, the definition and the files; what systemd says to us alone is left out."""
+    config = tmp_path / "config.json"
+    config.write_text('{"process": {"env": ["PATH=/image", "A=definition"]}}')
+    (tmp_path / "file").write_text("B=file\n")
+    host = {"PATH": "/host", "A": "host", "B": "host", "LANG": "C.UTF-8"}
+    private = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "INVOCATION_ID", "CREDENTIALS_DIRECTORY", "MAINPID")
+    host |= dict.fromkeys((*private, "JOURNAL_STREAM", "WATCHDOG_USEC", "SYSTEMD_EXEC_PID", "TRIGGER_UNIT"), "x")
+    found = json.loads(merged_config(str(config), (f"{tmp_path}/file",), frozenset(), {"C": "secret"}, host))
+    assert sorted(found["process"]["env"]) == ["A=definition", "B=file", "C=secret", "LANG=C.UTF-8", "PATH=/image"]

@@ -92,6 +92,13 @@ def test_who_has_a_port(tmp_path: Path) -> None:
     assert holders.find(Port("udp", "::", "53", "1"), 53, (), root) == ""
 
 
+def test_a_pod_has_a_port(tmp_path: Path) -> None:
+    """And is called so."""
+    record = Record("ctr-network=1\nname=shop\nport=tcp\t\t80\t1\npod=shop\t1\tnetworks\n")
+    found = holders.find(Port("tcp", "", "80", "1"), 80, (record,), str(tmp_path))
+    assert found == holders.described(found) == "pod shop"
+
+
 def test_a_container_has_a_port_in_its_family_alone(tmp_path: Path) -> None:
     """The one on '::' is not in the way of '0.0.0.0', nor of an IPv4 address."""
     record = Record("ctr-network=1\nname=six\nnetavark={}\nport=tcp\t::\t80\t2\n")

@@ -50,7 +50,7 @@ def test_options_are_completed_as_podman_does(
         Mount(MountType.BIND, "//", "/srv"),
         Mount(MountType.BIND, "/a/../..", "/srv"),
         Mount(MountType.BIND, "/x", "srv"),
-        Mount(MountType.BIND, "/x", "/srv", ("O",)),
+        Mount(MountType.TMPFS, "/x", "", ("O=1",)),
         Mount(MountType.BIND, "/x", "/srv", ("size=1",)),
         Mount(MountType.TMPFS, "/x", "", ("bind",)),
     ],

@@ -13,7 +13,7 @@ from supervisor.paths import Layout
 from supervisor.render import oci
 from supervisor.render.capabilities import DEFAULT, NAMES, bounding_set, process_sets
 from supervisor.render.users import Accounts
-from supervisor.spec.container import Mount, MountType, Runtime, Ulimit
+from supervisor.spec.container import Mount, MountType, NamespaceMode, Runtime, Ulimit
 from supervisor.spec.image import Image
 from supervisor.spec.network import NetworkMode
 from tests.unit.render.sample import FACTS, IMAGE, container
@@ -201,3 +201,36 @@ def test_the_same_input_gives_the_same_text() -> None:
     one = container(add_capabilities=("CAP_NET_ADMIN", "CAP_SYS_PTRACE"), supplementary_groups=("50", "7"))
     texts = {oci.text(one, IMAGE, ACCOUNTS, FACTS, Layout()) for _ in range(3)}
     assert len(texts) == 1
+
+
+def test_namespaces_of_the_host() -> None:
+    """None is made where the host's is wanted; its name, its IPC and its /dev/shm come with them."""
+    host = NamespaceMode.HOST
+    found = config(pid_namespace=host, ipc_namespace=host, uts_namespace=host, cgroup_namespace=host)
+    assert [n["type"] for n in found["linux"]["namespaces"]] == ["network", "mount"]
+    assert "hostname" not in found
+    assert "HOSTNAME=host.example" in found["process"]["env"]
+    (shm,) = [m for m in found["mounts"] if m["destination"] == "/dev/shm"]
+    assert (shm["type"], shm["source"]) == ("bind", "/dev/shm")
+    assert [n["type"] for n in config(ipc_namespace=host)["linux"]["namespaces"]] == [
+        "pid",
+        "network",
+        "uts",
+        "mount",
+        "cgroup",
+    ]
+
+
+def test_what_would_change_the_host_is_refused() -> None:
+    """A name and System V parameters belong to namespaces; in the host's they are the host's."""
+    with pytest.raises(UserError, match=r"hostname 'x': with --uts=host"):
+        config(uts_namespace=NamespaceMode.HOST, hostname="x")
+    with pytest.raises(UserError, match=r"sysctl 'kernel.sem': belongs to the host's IPC"):
+        config(ipc_namespace=NamespaceMode.HOST, sysctls=(("kernel.sem", "1"),))
+    assert config(ipc_namespace=NamespaceMode.HOST, sysctls=(("net.x", "1"),))["linux"]["sysctl"]["net.x"] == "1"
+
+
+def test_the_umask() -> None:
+    """podman's default, or the author's."""
+    assert config()["process"]["user"]["umask"] == 0o022
+    assert config(umask=0o077)["process"]["user"]["umask"] == 0o077

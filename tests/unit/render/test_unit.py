@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -253,3 +254,26 @@ def test_the_digest_is_of_the_content() -> None:
     assert secret["spec.json"] == secret["config.json"] == secret["plan"] == 0o600
     other = dataclasses.replace(FACTS, hostname="elsewhere")
     assert one.digest == tree(container(), IMAGE, LAYERS, other, Layout()).digest
+
+
+def test_how_a_container_reloads() -> None:
+    """A signal goes to its program; a command is a process like the container's own, with other words."""
+    assert "ExecReload=/usr/lib/ctr/ctr-reload web 1" in lines(container(reload_signal="SIGHUP"))
+    assert not any(line.startswith("ExecReload=") for line in lines(container()))
+    one = container(reload_command=("sh", "-c", "a b"), terminal=True, environment=(("A", "1"),))
+    assert "ExecReload=/usr/lib/ctr/ctr-reload web" in lines(one)
+    process = json.loads(tree(one, IMAGE, LAYERS, FACTS, Layout()).text("reload.json") or "")
+    assert process["args"] == ["sh", "-c", "a b"] and not process["terminal"] and "A=1" in process["env"]
+    assert tree(container(), IMAGE, LAYERS, FACTS, Layout()).text("reload.json") is None
+
+
+def test_the_tag_of_the_lines() -> None:
+    """The relay and journald put it into SYSLOG_IDENTIFIER; no specifier of systemd is read in it."""
+    assert parsed(log_tag="a b%i").identifier == "a b%i"
+    assert "SyslogIdentifier=a b%%i" in lines(container(log_tag="a b%i"))
+    assert not any(line.startswith("SyslogIdentifier=") for line in lines(container()))
+
+
+def test_the_hosts_environment_reaches_the_launcher() -> None:
+    """As a flag: the launcher's own environment is what systemd gives the unit."""
+    assert parsed(environment_host=True).env_host and not parsed().env_host

@@ -111,11 +111,12 @@ def test_an_empty_volume_is_filled() -> None:
     """Unless the mount or the volume says otherwise; 'copy' wins over the volume, and an owner is given in any case."""
     directory, marker = f"{STATE}/volumes/data", f"{STATE}/volume-records/data.copying"
     owned = Volume("data", "", uid=7, copy=False)
-    assert planned(volume("/data")).copy_ups == ((directory, marker, "/data", ""),)
+    assert planned(volume("/data")).copy_ups == ((directory, marker, "/data", "", ""),)
     assert planned(volume("/data", "data", "nocopy")).copy_ups == ()
     assert planned(volume("/data"), known=(Volume("data", "", copy=False),)).copy_ups == ()
-    assert planned(volume("/data"), known=(owned,)).copy_ups == ((directory, marker, "", "7:-1"),)
-    assert planned(volume("/data", "data", "copy"), known=(owned,)).copy_ups == ((directory, marker, "/data", "7:-1"),)
+    assert planned(volume("/data"), known=(owned,)).copy_ups == ((directory, marker, "", "7:-1", ""),)
+    copied = planned(volume("/data", "data", "copy"), known=(owned,)).copy_ups
+    assert copied == ((directory, marker, "/data", "7:-1", ""),)
 
 
 def test_a_volume_that_is_mounted_read_only_stays_so() -> None:
@@ -137,7 +138,7 @@ def test_part_of_a_volume_is_mounted_from_a_place_of_the_launchers() -> None:
     place = "/run/ctr/containers/web/subpaths/1"
     found = planned(*one.mounts)
     assert found.subpaths == ((f"{STATE}/volumes/data", "logs/web", place),)
-    assert [target for _, _, target, _ in found.copy_ups] == ["/a"]
+    assert [target for _, _, target, *_ in found.copy_ups] == ["/a"]
     config = oci.config(one, IMAGE, ACCOUNTS, FACTS, Layout())
     (mount,) = (m for m in config["mounts"] if m["destination"] == "/b")
     assert mount["source"] == place

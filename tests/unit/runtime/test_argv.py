@@ -24,6 +24,14 @@ def test_runc_may_fail_to_make_a_cgroup() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_sockets_are_kept_open(runtime: str) -> None:
+    """As many as were passed; without any, there is no such option."""
+    line = argv.create(runtime, "/r", "/b", "/p", "web", "", 3)
+    assert line[-3:] == ("--preserve-fds", "3", "web")
+    assert "--preserve-fds" not in argv.create(runtime, "/r", "/b", "/p", "web")
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
 def test_global_options_stand_before_the_verb_and_the_name_last(runtime: str) -> None:
     """Both programs read options of the verb only before the container's name."""
     lines = (

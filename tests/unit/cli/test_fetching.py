@@ -1,0 +1,92 @@
+"""Which images an apply fetches and builds, and in which order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from supervisor.cli.fetching import Transfer, bases_of, known_references, ordered, transfers
+from supervisor.definitions.load import Loaded
+from supervisor.spec.container import Container, PullPolicy
+from supervisor.spec.sourcing import Build, Fetch, ImageSource
+from supervisor.spec.volume import Volume
+
+
+def test_images_are_fetched_as_the_policies_say() -> None:
+    """Each once; 'always' beats the others; 'never' and what is there already are left alone."""
+    containers = [
+        Container(name=f"c{n}", source="x", image=image, pull=policy)
+        for n, (image, policy) in enumerate(
+            [
+                ("there", PullPolicy.MISSING),
+                ("gone", PullPolicy.MISSING),
+                ("gone", PullPolicy.MISSING),
+                ("never", PullPolicy.NEVER),
+                ("fresh", PullPolicy.ALWAYS),
+                ("fresh", PullPolicy.NEWER),
+                ("newer", PullPolicy.NEWER),
+                ("mixed", PullPolicy.MISSING),
+                ("mixed", PullPolicy.ALWAYS),
+            ]
+        )
+    ]
+    containers.append(Container(name="r", source="x", rootfs="/r"))
+    found = transfers(Loaded(tuple(containers), (), ()), frozenset(("gone", "never", "mixed")))
+    assert [(transfer.reference, transfer.policy) for transfer in found] == [
+        ("fresh", PullPolicy.ALWAYS),
+        ("gone", PullPolicy.MISSING),
+        ("mixed", PullPolicy.ALWAYS),
+        ("newer", PullPolicy.NEWER),
+    ]
+
+
+def test_a_definition_says_how_its_image_is_fetched() -> None:
+    """Also for a container that runs it, whose own policy may be stricter; else the container's own words count."""
+    source = ImageSource("x", "/etc/ctr/x.image", "quay.io/x", "localhost/x", fetch=Fetch(retries=9))
+    runs = Container(name="a", source="a", image="localhost/x", fetched_by="x.image", pull=PullPolicy.ALWAYS)
+    other = Container(name="b", source="b", image="web", pull_retries=7, pull_retry_delay=2.0)
+    found = transfers(Loaded((runs, other), (), (), images=(source,)), frozenset(("localhost/x", "web")))
+    assert found == (
+        Transfer("localhost/x", PullPolicy.ALWAYS, source.fetch, "quay.io/x"),
+        Transfer("web", PullPolicy.MISSING, Fetch(retries=7, retry_delay=2.0)),
+    )
+
+
+def test_images_of_volumes_are_fetched_too() -> None:
+    """Those that are missing. What is built is not asked for anywhere."""
+    container = Container(name="a", source="a", image="localhost/b", fetched_by="b.build", pull=PullPolicy.ALWAYS)
+    loaded = Loaded((container,), (), (), volumes=(Volume("v", "v", image="seed"),))
+    assert [t.reference for t in transfers(loaded, frozenset(("seed", "localhost/b")))] == ["seed"]
+    assert transfers(loaded, frozenset()) == ()
+
+
+def _build(directory: Path, name: str, base: str, **more: object) -> Build:
+    (directory / name).write_text(f"FROM {base}\n")
+    return Build(name, f"/etc/ctr/{name}.build", (f"localhost/{name}",), str(directory), f"{directory}/{name}", **more)  # type: ignore[arg-type]
+
+
+def test_builds_come_after_those_they_start_from(tmp_path: Path) -> None:
+    """Whatever their files are called, also with short names; a circle and an unreadable recipe do no harm."""
+    c = _build(tmp_path, "c", "busybox")
+    b = _build(tmp_path, "b", "localhost/c:latest")
+    a = _build(tmp_path, "a", "b")
+    assert ordered((a, b, c)) == (c, b, a)
+    loop = _build(tmp_path, "loop", "localhost/loop")
+    gone = Build("gone", "/etc/ctr/gone.build", ("localhost/gone",), str(tmp_path), f"{tmp_path}/none")
+    assert ordered((loop, gone)) == (loop, gone)
+
+
+def test_images_for_another_architecture_are_the_builders(tmp_path: Path) -> None:
+    """Under the same name our store has the one for this host."""
+    assert bases_of(_build(tmp_path, "x", "busybox")) == ("busybox",)
+    assert bases_of(_build(tmp_path, "x", "busybox", fetch=Fetch(architecture="s390x"))) == ()
+
+
+def test_what_was_deployed_says_what_a_definition_means() -> None:
+    """When only the container is applied, and not when the directory is in which the definition should be."""
+    deployed = [
+        Container(name="a", source="/etc/ctr/a.container", image="localhost/x:1", fetched_by="x.image"),
+        Container(name="b", source="/etc/ctr/b.container", image="plain"),
+    ]
+    assert known_references(deployed, ("/etc/ctr/a.container",)) == {"x.image": "localhost/x:1"}
+    assert known_references(deployed, ("/etc/ctr",)) == {}
+    assert known_references(deployed, ("/etc/ctr/x.image",)) == {}

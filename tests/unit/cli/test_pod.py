@@ -1,0 +1,70 @@
+"""``ctrctl pod``: what is said of a pod. What happens to it is shown in tests/system/test_pods.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli import containers, pod
+from supervisor.cli.completion import candidates
+from supervisor.cli.containers import Details, Listing
+from supervisor.deploy.state import DeployedPod
+from supervisor.errors import NotFoundError
+from supervisor.lifecycle.phase import Phase
+from supervisor.paths import Layout
+from supervisor.spec.container import Container, Entry, Mount, MountType, UnitSections
+from supervisor.spec.network import Lease, PublishedPort
+from supervisor.spec.pod import Pod
+from supervisor.spec.record import Record
+
+
+def listing(name: str, phase: Phase) -> Listing:
+    return Listing(name, phase, None, None, Details())
+
+
+def test_everything_known() -> None:
+    """The pod, what it was given, and its containers."""
+    shop = Pod("my-shop", "/etc/ctr/my-shop.pod", mounts=(Mount(MountType.BIND, "/a", "/b"),), labels=(("a", "b"),))
+    lease = Lease("ctr", "eth0", ("10.90.0.2",), "02:00")
+    given = Record("/etc/ctr/my-shop.pod", leases=(lease,), ports=(PublishedPort(80, 8080),))
+    starts = UnitSections(install=(Entry("WantedBy", "x.target ctr@my-shop.target"),))
+    members = [Container("db", "", unit=starts), Container("off", "")]
+    found = pod.document(DeployedPod(shop, given), members, {"db": listing("db", Phase.RUNNING)}, 100.0, kept=True)
+    assert (found["unit"], found["slice"]) == ("ctr@my-shop.target", r"ctr-my\x2dshop.slice")
+    assert (found["hostname"], found["state"], found["labels"]) == ("my-shop", "degraded", {"a": "b"})
+    assert found["mounts"] == [{"type": "bind", "target": "/a", "source": "/b", "options": ()}]
+    assert found["networks"][0]["addresses"] == ("10.90.0.2",)
+    assert found["containers"] == {
+        "db": {"state": "running", "up": True, "starts_with_pod": True},
+        "off": {"state": "created", "up": False, "starts_with_pod": False},
+    }
+    assert pod.row(found, 3700.0) == ("my-shop", "degraded", "1/2", "0.0.0.0:8080->80/tcp", "about an hour ago")
+
+
+@pytest.mark.parametrize(
+    ("up", "kept", "expected"),
+    [
+        ([], False, "stopped"),
+        ([False, False], False, "stopped"),
+        ([False, False], True, "running"),
+        ([True, False], True, "degraded"),
+        ([True, True], True, "running"),
+    ],
+)
+def test_the_state_of_a_pod(up: list[bool], kept: bool, expected: str) -> None:
+    """In podman's words; ExitPolicy=continue keeps one without containers."""
+    assert pod.summary(up, kept=kept) == expected
+
+
+def test_a_pod_is_no_container(tmp_path: Path) -> None:
+    """Lists and completion of containers pass it over, and who takes it for one is told."""
+    layout = Layout(str(tmp_path))
+    for name, record in (("web", "spec.json"), ("shop", "pod.json")):
+        Path(layout.container(name)).mkdir(parents=True)
+        Path(layout.container(name), record).write_text("{}")
+    assert containers.deployed(layout) == {"web"} and containers.pods(layout) == {"shop"}
+    assert [word for word, _ in candidates(["start", ""], layout) if not word.startswith("-")] == ["web"]
+    assert [word for word, _ in candidates(["pod", "stop", ""], layout) if not word.startswith("-")] == ["shop"]
+    with pytest.raises(NotFoundError, match="it is a pod; use 'ctrctl pod'"):
+        containers.check_deployed(("shop",), layout)

@@ -1,0 +1,61 @@
+"""The program that looks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import supervisor
+from supervisor.idle import main
+from supervisor.paths import Layout
+
+HEAVY = {"argparse", "collections", "dataclasses", "enum", "json", "pathlib", "re", "signal", "socket", "subprocess"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "ours"),
+    [
+        ("ctr-web.scope", True),
+        ("ctr-idle@web.timer", True),
+        ("ctr-healthy@web.service", True),
+        ("ctr@app.service", False),
+        ("web-proxy.service", False),
+        ("ctr-web2.scope", False),
+    ],
+)
+def test_companions_are_no_reason_to_stay(unit: str, ours: bool) -> None:
+    """What ctr itself runs beside a container needs it no more than the container itself; other units do."""
+    assert main.is_companion(unit, "web") == ours
+
+
+def test_nothing_is_done_without_a_record(tmp_path: Path) -> None:
+    """A container that was started without its socket unit, or has just ended."""
+    main.look("web", Layout(str(tmp_path)))
+    main.thaw("web", Layout(str(tmp_path)))
+
+
+def test_thawing_what_has_ended_makes_no_files(tmp_path: Path) -> None:
+    """Its control group is gone: there is nothing to write to, and the mark is all that is left."""
+    places = tmp_path / "run/ctr/containers/web"
+    places.mkdir(parents=True)
+    (places / main.FROZEN).touch()
+    main.thaw("web", Layout(str(tmp_path)))
+    assert not Path("/cgroup.freeze").exists()
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another verb, or a name that is none, is an error."""
+    assert main.main(["peek", "web"], {}) == 1
+    assert main.main(["look", "../x"], {}) == 1
+    assert "ctr-idle look|thaw NAME" in capsys.readouterr().err
+
+
+def test_a_look_imports_little() -> None:
+    """None of the expensive modules of the standard library."""
+    root = str(Path(supervisor.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, {root!r}); import supervisor.idle.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & HEAVY == set()

@@ -60,17 +60,22 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     """Returns 0, or 125 when a changed container did not come up. Raises `DefinitionError` with every mistake."""
     paths = absolute(args.paths, console)
+    if args.keep_going:
+        from supervisor.cli.reconcile import apply_valid
+
+        console.need_root("apply")
+        with Manager.open() as manager:
+            return apply_valid(_application(manager, console), paths, args)
     loaded, problems = load_definitions(paths, console)
-    if problems and not args.keep_going:
+    if problems:
         raise DefinitionError(problems)
     console.need_root("apply")
     with Manager.open() as manager:
-        application = Application(Deployment(console.layout, Store(console.layout), manager), manager, console)
-        if args.keep_going:
-            from supervisor.cli.reconcile import apply_valid
+        return _application(manager, console).apply(loaded, paths, args, unused(loaded))
 
-            return apply_valid(application, loaded, problems, paths, args)
-        return application.apply(loaded, paths, args)
+
+def _application(manager: Manager, console: Console) -> Application:
+    return Application(Deployment(console.layout, Store(console.layout), manager), manager, console)
 
 
 class Application:
@@ -89,9 +94,9 @@ class Application:
     def apply(
         self, loaded: Loaded, paths: Sequence[str], args: argparse.Namespace, kept: frozenset[str] = frozenset()
     ) -> int:
-        """Do it; the exit code. What was deployed from *kept* stays."""
+        """Do it; the exit code. What was deployed from *kept*, or from below that, stays."""
         if args.dry_run:
-            return self.rehearse(loaded, paths)
+            return self.rehearse(loaded, paths, kept)
         fetching = Fetching(loaded, self._manager, self._console)
         code = 0 if args.no_pull else self._fetch(fetching, keep_going=args.keep_going)
         report = self._deployment.apply(
@@ -122,13 +127,13 @@ class Application:
             return _FAILED
         return 0
 
-    def watch(self) -> None:
-        """Have ctr-apply.path, if it is active, watch the directories there are now."""
+    def watch(self) -> tuple[str, ...]:
+        """Have ctr-apply.path, if it is on, watch the directories there are now; those that it cannot watch."""
         from supervisor.deploy import watched
 
-        watched.update(self._console.layout, self._manager)
+        return watched.update(self._console.layout, self._manager)
 
-    def rehearse(self, loaded: Loaded, paths: Sequence[str]) -> int:
+    def rehearse(self, loaded: Loaded, paths: Sequence[str], kept: frozenset[str] = frozenset()) -> int:
         """Say what `apply` would do."""
         containers = loaded.containers
         missing = frozenset(self._deployment.missing_images(containers))
@@ -138,7 +143,7 @@ class Application:
         waiting = {c.name for c in containers if not missing.isdisjoint(references((c,)))}
         for name in sorted(waiting):
             self._console.line(f"container {name} would be deployed from it")
-        came = _came_from(paths)
+        came = _came_from(paths, kept)
         report = self._deployment.apply(
             [c for c in containers if c.name not in waiting],
             networks=loaded.networks,
@@ -245,15 +250,24 @@ def read_path(path: str) -> bytes | tuple[str, ...]:
 
 
 def _came_from(paths: Sequence[str], kept: frozenset[str] = frozenset()) -> Prune:
-    """Whether a deployed container's (network's) definition would be among *paths* if it still existed, and is none of
-    *kept*."""
+    """Whether a deployed container's (network's) definition would be among *paths* if it still existed, and neither is
+    one of *kept* nor lies below one: nobody knows what is in a directory that cannot be read."""
 
     def came(deployed: Defined) -> bool:
-        return deployed.source not in kept and any(
-            deployed.source == path or deployed.source.startswith(f"{path}/") for path in paths
-        )
+        source = deployed.source
+        return any(_lies_in(source, path) for path in paths) and not any(_lies_in(source, path) for path in kept)
 
     return came
+
+
+def _lies_in(file: str, path: str) -> bool:
+    return file == path or file.startswith(f"{path.rstrip('/')}/")
+
+
+def unused(loaded: Loaded) -> frozenset[str]:
+    """What was read, or could not be, and is the source of nothing that is valid."""
+    kinds = (loaded.containers, loaded.networks, loaded.volumes, loaded.pods, loaded.images, loaded.builds)
+    return frozenset(loaded.sources) - {thing.source for things in kinds for thing in things}
 
 
 def _count(number: int, what: str) -> str:

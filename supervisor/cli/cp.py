@@ -96,7 +96,9 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
         stack.callback(os.close, directory)
         owner = None if args.archive else numbers.root if target.container else (os.geteuid(), os.getegid())
         mask = _CONTAINER_MODES if target.container else _HOST_MODES
-        items = _renumbered(read_tree(place, (), console.warn), numbers.inside if source.container else numbers.outside)
+        items = read_tree(place, (), console.warn)
+        if owner is None:
+            items = _renumbered(items, numbers.inside if source.container else numbers.outside)
         if target.container:
             stack.enter_context(FilesAs(*numbers.root))
         _write(_below(items, root), directory, owner, mask)

@@ -13,7 +13,6 @@ import os
 import selectors
 import signal
 import socket
-import stat
 import tempfile
 from contextlib import ExitStack
 from typing import Any
@@ -23,7 +22,7 @@ from supervisor.cli.terminal import Pump, Signals, raw
 from supervisor.errors import HostError
 from supervisor.paths import Layout
 from supervisor.runtime import argv, entry, failure
-from supervisor.runtime.foreign import Numbers
+from supervisor.runtime.foreign import Numbers, give_pipes
 
 _FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -162,9 +161,8 @@ class Execution:
     def _give(self, streams: tuple[int, int, int], init: int) -> None:
         """Let the container's root open /dev/stdout anew, also where it is another user of the host."""
         root = Numbers(init).root
-        for fd in streams if root != (0, 0) else ():
-            if stat.S_ISFIFO(os.fstat(fd).st_mode):
-                os.fchown(fd, *root)
+        if root != (0, 0):
+            give_pipes(streams, *root)
 
     def _said(self) -> str:
         try:

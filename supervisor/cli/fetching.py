@@ -15,7 +15,7 @@ from supervisor.cli.image import users
 from supervisor.definitions.load import Loaded
 from supervisor.deploy.conflicts import Prune
 from supervisor.errors import CtrError, NotFoundError, UserError
-from supervisor.images import building, containerfile, fingerprint
+from supervisor.images import building, containerfile, fetched, fingerprint
 from supervisor.images.manifest import host_architecture
 from supervisor.images.reference import candidates, normalize
 from supervisor.images.request import PullOptions, request_pull
@@ -25,6 +25,8 @@ from supervisor.spec.image import Image
 from supervisor.spec.sourcing import Build, Fetch, ImageSource
 from supervisor.systemd.manager import Manager
 
+#: Policies for which what is here is good enough.
+_CONTENT = (PullPolicy.MISSING, PullPolicy.NEVER)
 _STRICTNESS = (PullPolicy.NEVER, PullPolicy.MISSING, PullPolicy.NEWER, PullPolicy.ALWAYS)
 
 
@@ -97,6 +99,8 @@ class Fetching:
     def _build(self) -> Iterator[CtrError]:
         for build in ordered(self._loaded.builds):
             try:
+                if build.pull in _CONTENT and not self._reason(build, self._present(build)):
+                    continue  # what it started from may be gone, and its registry away
                 bases = self._bases(build)
                 if why := self._reason(build, bases):
                     self._console.note(f"{build.tags[0]}: {why}; building it")
@@ -115,21 +119,32 @@ class Fetching:
 
     def _transfer(self, transfer: Transfer) -> Image:
         name, source = transfer.reference, transfer.source
-        names = (normalize(name), *([normalize(source)] if _is_reference(source) else [])) if source else ()
+        names = (normalize(name), *([] if fetched.is_file(source) else [normalize(source)])) if source else ()
         where = source or name
-        prefix = "docker://" if _is_reference(where) else ""
+        prefix = "" if fetched.is_file(where) else "docker://"
         fetch = transfer.fetch
         if prefix and normalize(where).startswith("localhost/"):
             # What is called so was made on this host. Nobody's network is away for a moment here.
             fetch = replace(fetch, retries=0)
         options = PullOptions(fetch, names)
-        return request_pull(f"{prefix}{where}", self._manager, self._console.layout, options, self._console.note)
+        layout = self._console.layout
+        facts = fetched.facts(source)  # as it is before: what is written meanwhile is fetched the next time
+        image = request_pull(f"{prefix}{where}", self._manager, layout, options, self._console.note)
+        if source and source != name:
+            fetched.remember(layout, fetched.Fetched(name, source, image.id, facts))
+        return image
 
     def _missing(self) -> frozenset[str]:
-        names = {_runs(source) for source in self._loaded.images}
+        """What is not here. An image that a definition took from elsewhere before is another one."""
+        changed = {source.tag for source in self._loaded.images if source.tag and not self._is_from(source)}
+        names = {source.reference for source in self._loaded.images if not source.tag}
         names |= {container.image for container in self._loaded.containers if container.image is not None}
         names |= {volume.image for volume in self._loaded.volumes if volume.image}
-        return frozenset(name for name in names if self._find(name) is None)
+        return frozenset(changed.union(name for name in names if self._find(name) is None))
+
+    def _is_from(self, source: ImageSource) -> bool:
+        image = self._find(source.tag)
+        return image is not None and fetched.is_from(self._console.layout, source.tag, source.reference, image)
 
     def _transfers(self, missing: frozenset[str]) -> tuple[Transfer, ...]:
         return tuple(t for t in transfers(self._loaded, missing) if self._built.isdisjoint(_candidates(t.reference)))
@@ -271,7 +286,3 @@ def _candidates(name: str) -> tuple[str, ...]:
 def _called(name: str, image: Image) -> str:
     """Which of *image*'s names *name* means."""
     return next((full for full in candidates(name) if full in image.names), normalize(name))
-
-
-def _is_reference(text: str) -> bool:
-    return bool(text) and not text.startswith(("oci:/", "oci-archive:/", "docker-archive:/", "dir:/"))

@@ -11,38 +11,54 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from supervisor.cli.apply import Application, load_definitions
+from supervisor.cli.apply import Application, load_definitions, unused
 from supervisor.definitions.load import Loaded
-from supervisor.errors import DefinitionError, Problem
+from supervisor.deploy.watched import directories
+from supervisor.errors import CtrError, DefinitionError, Problem
 
 #: How often it reads again what goes on changing; whoever writes for longer is told of by the next change.
 _ROUNDS = 20
+
+#: How many directories a warning names.
+_NAMED = 10
 
 _FIELDS = ("containers", "networks", "volumes", "pods", "images", "builds")
 
 
 def apply_valid(
     application: Application,
-    loaded: Loaded,
-    problems: tuple[Problem, ...],
     paths: Sequence[str],
     args: argparse.Namespace,
 ) -> int:
-    """Until nothing changes any more. Returns the exit code; raises `DefinitionError` with every problem, once the rest
-    is deployed."""
-    seen = frozenset(_state(paths))
+    """Load and apply until nothing changes any more. Returns the exit code; raises `DefinitionError` with every
+    problem, once the rest is deployed."""
+    unwatched: tuple[str, ...] = ()
+    now = frozenset(_state(paths))
     for _ in range(_ROUNDS):
-        code, found = _once(application, loaded, problems, paths, args)
-        application.watch()
+        seen = now
+        code, problems = _once(application, *load_definitions(paths, application.console), paths, args)
+        if args.dry_run:
+            break
+        unwatched = _watch(application)
         # As late as can be: systemd starts nothing for what changes while this runs.
         now = frozenset(_state(paths))
         if now == seen:
             break
-        seen = now
-        loaded, problems = load_definitions(paths, application.console)
-    if found:
-        raise DefinitionError(found)
+    if unwatched:
+        few = ", ".join(unwatched[:_NAMED]) + (f" and {more} more" if (more := len(unwatched) - _NAMED) > 0 else "")
+        application.console.warn(f"too many directories, not watched: {few}; run 'ctrctl apply' after changes there")
+    if problems:
+        raise DefinitionError(problems)
     return code
+
+
+def _watch(application: Application) -> tuple[str, ...]:
+    """What is not watched. A failure is told, and must not hide what is wrong with definitions."""
+    try:
+        return application.watch()
+    except CtrError as error:
+        application.console.warn(str(error))
+        return ()
 
 
 def _once(
@@ -53,7 +69,7 @@ def _once(
     args: argparse.Namespace,
 ) -> tuple[int, tuple[Problem, ...]]:
     """The exit code, and *problems* with what deploying added to them."""
-    bad = {problem.file for problem in problems} | (set(loaded.sources) - _sources(loaded))
+    bad = {problem.file for problem in problems} | unused(loaded)
     while True:
         try:
             return application.apply(without(loaded, bad), paths, args, frozenset(bad)), problems
@@ -74,17 +90,16 @@ def without(loaded: Loaded, files: Iterable[str]) -> Loaded:
     return dataclasses.replace(loaded, **kept)
 
 
-def _sources(loaded: Loaded) -> set[str]:
-    """The definitions that are valid."""
-    return {thing.source for field in _FIELDS for thing in getattr(loaded, field)}
-
-
 def _state(paths: Iterable[str]) -> Iterator[tuple[str, int, int, int]]:
     """What tells whether a file below *paths* has changed."""
     for path in paths:
-        for where, _, names in os.walk(path):
-            yield from _stamps(f"{where}/{name}" for name in names)
         yield from _stamps((path,))
+        for where in (path, *directories(path)):
+            try:
+                names = os.listdir(where)
+            except OSError:
+                continue  # a file, or gone meanwhile
+            yield from _stamps(f"{where}/{name}" for name in names)
 
 
 def _stamps(paths: Iterable[str]) -> Iterator[tuple[str, int, int, int]]:
@@ -93,4 +108,4 @@ def _stamps(paths: Iterable[str]) -> Iterator[tuple[str, int, int, int]]:
             status = os.stat(path)
         except OSError:
             continue  # gone meanwhile, or a link that leads nowhere
-        yield path, status.st_mtime_ns, status.st_size, status.st_ino
+        yield path, status.st_ctime_ns, status.st_size, status.st_ino

@@ -95,7 +95,7 @@ def _with_volumes(container: Container, texts: Iterable[str], deployment: Deploy
     for text in texts:
         with option.named("--volumes-from"):
             name, access = run_options.volumes_from(text)
-            container = run_options.with_volumes_of(container, deployment.get(name), access)
+            container = run_options.with_volumes_of(container, deployment.mounted(name), access)
     return container
 
 

@@ -180,7 +180,7 @@ def find(layout: Layout, name: str) -> VolumeRecord:
 
 def documents(layout: Layout) -> list[dict[str, Any]]:
     """Every volume by name, as ``inspect`` prints it."""
-    containers = [deployed.container for deployed in state.read_all(layout)]
+    containers = [deployed.mounted for deployed in state.read_all(layout)]
     return [document(record, containers, layout) for record in every(layout).values()]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from supervisor.definitions import fetching, kinds, podman_args, values
+from supervisor.definitions import fetching, kinds, podman_args, specifiers, values
 from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import BUILD
@@ -54,25 +54,23 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
 
 def _build(file: UnitFile, name: str, lines: Lines, timeout: float, findings: Findings) -> Build:
     directory = posixpath.dirname(file.path)
-    context, recipe = _sources(file, lines, findings)
+    places = _places(file, lines, findings)
     if not lines.of("ImageTag"):
         findings.refuse_file(0, f"says not what to call the image; write ImageTag=localhost/{name} in [Build]")
     return Build(
         name=name,
         source=file.path,
         tags=_distinct(lines, "ImageTag", _tag),
-        context=context,
-        file=recipe,
-        ignore_file=lines.get("IgnoreFile", lambda text: _path(text, context or directory, "file"), ""),
+        context=places.context,
+        file=places.recipe,
+        ignore_file=lines.get("IgnoreFile", lambda text: _path(text, places.context or directory, "file"), ""),
         target=lines.get("Target", _stage, ""),
         arguments=_pairs(lines, "BuildArg"),
         environment=_pairs(lines, "Environment"),
         labels=labels(lines, "Label", findings),
         annotations=labels(lines, "Annotation", findings),
         volumes=_distinct(lines, "Volume", lambda text: _volume(text, directory)),
-        secrets=tuple(
-            dict.fromkeys(s for _, s in lines.words("Secret", lambda text: _secret(text, directory), unescape=True))
-        ),
+        secrets=_secrets(lines, places.working),
         group_add=_distinct(lines, "GroupAdd", values.group),
         dns=_distinct(lines, "DNS", _server),
         dns_options=_distinct(lines, "DNSOption", _word),
@@ -84,42 +82,78 @@ def _build(file: UnitFile, name: str, lines: Lines, timeout: float, findings: Fi
     )
 
 
-def _sources(file: UnitFile, lines: Lines, findings: Findings) -> tuple[str, str]:
-    """The context's directory, and the recipe's path or ''.
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Absolute paths; '' where nothing says it, or where a mistake has been told."""
 
-    podman-systemd.unit(5), ``SetWorkingDirectory=``: 'unit', 'file' or a path; WorkingDirectory= of [Service] counts
-    more. Without either, it is the directory of File=.
-    """
-    directory = posixpath.dirname(file.path)
+    context: str = ""
+    recipe: str = ""
+    working: str = ""
+    """The directory that podman would be run in."""
+
+
+def _places(file: UnitFile, lines: Lines, findings: Findings) -> _Places:
+    """Where the recipe and what it copies lie (podman-systemd.unit(5), ``SetWorkingDirectory=``, ``File=``)."""
     recipe = lines.get("File", _local, "")
     where = lines.get("SetWorkingDirectory", _local, "")
-    wanted = [at for at in file.of("Service") if at.key == "WorkingDirectory" and at.value]
-    if lines.of("File") and not recipe:
-        return "", ""  # its mistake has been told
-    if where == "file" and not recipe:
+    if (lines.of("File") and not recipe) or (lines.of("SetWorkingDirectory") and not where):
+        return _Places()  # its mistake has been told
+    if where.lower() == "file" and not recipe:
         findings.refuse(lines.of("SetWorkingDirectory")[0], "needs File= beside it")
-        return "", ""
+        return _Places()
+    service = _working_directory(file, findings)
     try:
-        if wanted:
-            context = values.path(wanted[-1].value, "directory")
-        elif where == "unit":
-            context = directory
-        elif where == "file" or (not where and recipe.startswith("/")):
-            context = posixpath.dirname(_path(recipe, directory, "file"))
-            recipe = _path(recipe, directory, "file")
-        else:
-            context = _path(where, directory, "directory") if where else ""
+        found = _found(posixpath.dirname(file.path), service or "", where, recipe)
     except UserError as error:
-        findings.refuse((*wanted, *lines.of("SetWorkingDirectory"), *lines.of("File"))[0], error)
-        return "", ""
-    if not context and recipe:
+        findings.refuse((*lines.of("SetWorkingDirectory"), *lines.of("File"))[0], error)
+        return _Places()
+    if service is None:
+        return found
+    if not found.context and recipe:
         findings.refuse(
             lines.of("File")[0],
             "is relative, and nothing says to what; write SetWorkingDirectory=unit, or an absolute path",
         )
-    elif not context and not lines.of("SetWorkingDirectory"):
+    elif not found.context:
         findings.refuse_file(0, "says not what to build; write File= or SetWorkingDirectory= in [Build]")
-    return context, posixpath.join(context, recipe) if recipe else ""
+    return found
+
+
+def _found(directory: str, service: str, where: str, recipe: str) -> _Places:
+    """As quadlet.go, handleSetWorkingDirectory: WorkingDirectory= of the *service* counts more than all that is
+    relative to the definition's *directory*, and less than an absolute SetWorkingDirectory=. Without a path for it the
+    context is the directory of an absolute File= (podman-build(1)), also with 'unit'. Raises `UserError`."""
+    word = where.lower()
+    working, context = service, ""
+    if word == "file":
+        recipe = recipe if service else _path(recipe, directory, "file")
+        working = service or posixpath.dirname(recipe)
+    elif word == "unit":
+        working = service or directory
+    elif where.startswith("/"):
+        context = _path(where, directory, "directory")
+    elif where and not service:
+        working, context = directory, _path(where, directory, "directory")
+    if not context and recipe.startswith("/"):
+        context = posixpath.dirname(_path(recipe, directory, "file"))
+    context = context or working
+    return _Places(context, posixpath.join(context, recipe) if recipe else "", working)
+
+
+def _working_directory(file: UnitFile, findings: Findings) -> str | None:
+    """``WorkingDirectory=`` of [Service], or ''; None when it is a mistake, which is told."""
+    found: str | None = ""
+    stem = kinds.unit_stem(file, BUILD)
+    for at in file.of("Service"):
+        if at.key != "WorkingDirectory":
+            continue
+        try:
+            text = specifiers.expand(at.value, stem=stem, unit=f"{stem}.service", more=file.specifiers)
+            found = values.path(text, "directory") if text else ""
+        except UserError as error:
+            findings.refuse(at, error)
+            found = None
+    return found
 
 
 def _path(text: str, directory: str, what: str) -> str:
@@ -170,8 +204,13 @@ def _volume(text: str, directory: str) -> str:
     return f"{place}:{options}" if options else place
 
 
-def _secret(text: str, directory: str) -> str:
-    """``id=ID,src=PATH`` of podman-build(1); the path absolute."""
+def _secrets(lines: Lines, working: str) -> tuple[str, ...]:
+    found = lines.words("Secret", lambda text: _secret(text, working), unescape=True)
+    return tuple(dict.fromkeys(secret for _, secret in found))
+
+
+def _secret(text: str, working: str) -> str:
+    """``id=ID,src=PATH`` of podman-build(1); the path absolute, relative to the directory *working* before."""
     found: dict[str, str] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
@@ -180,7 +219,9 @@ def _secret(text: str, directory: str) -> str:
         raise UserError(f"{values.short(text)}: nothing secret is in the environment of a build; write src=PATH")
     if not found.get("id") or not found.get("src") or found.keys() - {"id", "src", "type"}:
         raise UserError(f"{values.short(text)} is not a secret of a build; write id=NAME,src=PATH")
-    return f"id={_word(found['id'])},src={_path(found['src'], directory, 'file')}"
+    if not working and not found["src"].startswith("/"):
+        raise UserError(f"{values.short(found['src'])} is relative, and nothing says to what; write an absolute path")
+    return f"id={_word(found['id'])},src={_path(found['src'], working, 'file')}"
 
 
 def _server(text: str) -> str:

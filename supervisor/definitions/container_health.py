@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from supervisor.definitions import health
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.lines import Lines
-from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
+from supervisor.spec.health import HealthAction, HealthChanges, HealthCheck, Notify, StartupProbe
 
-_PROBE = (
-    "HealthInterval",
-    "HealthTimeout",
-    "HealthRetries",
-    "HealthStartPeriod",
-    "HealthOnFailure",
-    "HealthMaxLogCount",
-    "HealthMaxLogSize",
-    "HealthStartupCmd",
-)
+#: What makes the check itself, and podman passes over without a command.
+_CHECK = ("HealthInterval", "HealthTimeout", "HealthRetries", "HealthStartPeriod")
+#: What podman applies to the image's check as well.
+_CHANGES = ("HealthOnFailure", "HealthMaxLogCount", "HealthMaxLogSize", "HealthStartupCmd")
 _STARTUP = ("HealthStartupInterval", "HealthStartupTimeout", "HealthStartupRetries", "HealthStartupSuccess")
 
 
@@ -27,6 +21,7 @@ class Wellness:
     """Members of `Container`."""
 
     check: HealthCheck | None
+    changes: HealthChanges | None
     no_check: bool
     notify: Notify
 
@@ -36,18 +31,16 @@ def wellness(lines: Lines, oneshot: bool, findings: Findings) -> Wellness:
     commands = lines.each("HealthCmd", health.command)
     check = _check(lines, commands[-1][1], findings) if commands else None
     off = bool(commands) and commands[-1][1] is None
-    if off or not lines.of("HealthCmd"):
-        # podman-run(1) --health-cmd: "The command is required for other healthcheck options to be applied."
-        for key in (*_PROBE, *_STARTUP):
-            for at in lines.of(key):
-                findings.refuse(at, "needs a command in HealthCmd= beside it; add one, or remove the line")
+    for at in (at for key in (*_CHECK, *_CHANGES, *_STARTUP) for at in lines.of(key)) if off else ():
+        findings.refuse(at, "contradicts HealthCmd=none; remove one of the two")
+    changes = None if lines.of("HealthCmd") else _changes(lines, findings)
     notify = lines.get("Notify", health.notify, Notify.STARTED)
     if notify is Notify.HEALTHY and off:
         findings.refuse(lines.of("Notify")[-1], "needs a health check, and HealthCmd=none says there is none")
     if notify is not Notify.STARTED and oneshot:
         findings.warn(lines.of("Notify")[-1], "has no effect with Type=oneshot: a job has started when it has ended")
         notify = Notify.STARTED
-    return Wellness(check, off, notify)
+    return Wellness(check, changes, off, notify)
 
 
 def _check(lines: Lines, command: tuple[str, ...] | None, findings: Findings) -> HealthCheck | None:
@@ -65,6 +58,19 @@ def _check(lines: Lines, command: tuple[str, ...] | None, findings: Findings) ->
         log_count=lines.get("HealthMaxLogCount", health.log_count, default.log_count),
         log_size=lines.get("HealthMaxLogSize", health.log_size, default.log_size),
     )
+
+
+def _changes(lines: Lines, findings: Findings) -> HealthChanges | None:
+    """What is to be different with the image's check."""
+    for at in (at for key in _CHECK for at in lines.of(key)):
+        findings.warn(at, "has no effect: without HealthCmd= beside it, the check is the image's, as it stands there")
+    found = HealthChanges(
+        action=lines.one("HealthOnFailure", health.action),
+        startup=_startup(lines, findings),
+        log_count=lines.one("HealthMaxLogCount", health.log_count),
+        log_size=lines.one("HealthMaxLogSize", health.log_size),
+    )
+    return None if found == HealthChanges() else found
 
 
 def _startup(lines: Lines, findings: Findings) -> StartupProbe | None:

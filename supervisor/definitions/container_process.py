@@ -98,17 +98,11 @@ def _tag(text: str, known: dict[str, str]) -> str:
 def reload(lines: Lines, findings: Findings) -> Reload:
     """``ReloadSignal=`` or ``ReloadCmd=``; podman takes one of them only."""
     signal = lines.one("ReloadSignal", values.signal)
-    command = lines.words("ReloadCmd", _argument, unescape=True)
+    command = lines.words("ReloadCmd", values.argument, unescape=True)
     if lines.of("ReloadSignal") and lines.of("ReloadCmd"):
         first, second = sorted((lines.of("ReloadSignal")[-1], lines.of("ReloadCmd")[-1]), key=lambda at: at.line)
         findings.refuse(second, f"{first.key}= in {first.where} says how to reload already; keep one of the two")
     return Reload(signal, tuple(word for _, word in command))
-
-
-def _argument(text: str) -> str:
-    if "\0" in text:
-        raise UserError(f"{values.short(text)} holds a NUL byte, which no argument can; remove it")
-    return text
 
 
 def auto_update(lines: Lines, labels: tuple[tuple[str, str], ...], findings: Findings) -> tuple[tuple[str, str], ...]:

@@ -20,7 +20,7 @@ class Context:
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By file name; those that have mistakes are missing."""
     selinux: bool = False
-    """Whether the host enforces SELinux labels."""
+    """Whether the host knows SELinux labels, enforced or not."""
     apparmor: bool = False
     """Whether the host's kernel has AppArmor."""
     systemd: int = 0

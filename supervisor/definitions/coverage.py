@@ -10,7 +10,7 @@ import difflib
 
 from supervisor.definitions import resources, section_keys
 from supervisor.definitions.compose_keys import COMPOSE
-from supervisor.definitions.key import Key, State, done, refused
+from supervisor.definitions.key import Key, State, done, no_effect, refused
 from supervisor.definitions.quadlet_keys import ANY, QUADLET
 from supervisor.errors import UserError
 
@@ -64,7 +64,9 @@ def lookup(text: str) -> tuple[Key, ...]:
 def _systemd() -> tuple[Key, ...]:
     """What systemd's own sections may hold."""
     own = "goes through to the unit as it is"
-    unit = [done("Unit", name, f"systemd.unit(5); {own}") for name in sorted(section_keys.UNIT)]
+    idle = section_keys.UNIT_NO_EFFECT
+    unit = [done("Unit", name, f"systemd.unit(5); {own}") for name in sorted(section_keys.UNIT) if name not in idle]
+    unit += [no_effect("Unit", name, "systemd.unit(5)", f"in a container, {why}") for name, why in idle.items()]
     unit += [refused("Unit", name, "systemd.unit(5)", why) for name, why in sorted(section_keys.UNIT_REFUSED.items())]
     service = [done("Service", name, f"systemd.service(5); {own}") for name in sorted(section_keys.SERVICE)]
     limits = "systemd.resource-control(5); set on ctr-NAME.scope, where the processes are"

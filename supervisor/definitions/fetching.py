@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping
 
-from supervisor.definitions import coverage, resources, section_keys, values
+from supervisor.definitions import kinds, values
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import Kind
 from supervisor.definitions.lines import Lines
@@ -75,7 +75,11 @@ def _os(text: str) -> str:
 
 
 def _credentials(text: str) -> str:
-    values.check_text(text, "the login")
+    try:
+        values.check_text(text, "the login")
+    except UserError:
+        # Without the text, and its cause: a message ends up in the journal.
+        raise UserError("the login holds a control character; remove it, or better write AuthFile=") from None
     if not text.partition(":")[0]:
         raise UserError("has no user name; write USER:PASSWORD, or better AuthFile=")
     return text
@@ -109,29 +113,16 @@ def unit_sections(file: UnitFile, kind: Kind, findings: Findings) -> float:
     """Read [Unit], [Service] and [Install]: what would change nothing is warned of, or refused where that would be a
     surprise. Returns the time it may take in seconds, 0 when nothing is said."""
     timeout = 0.0
-    for at in (*file.of("Unit"), *file.of("Service"), *file.of("Install")):
-        if at.key.startswith("X-") or (at.section == "Unit" and at.key in ("Description", "Documentation")):
-            continue
+    for at in kinds.without_unit(file, kind, findings):
         if at.section == "Service" and at.key in ("TimeoutStartSec", "TimeoutSec"):
             timeout = _timeout(at, findings)
         elif at.section == "Service" and at.key == "WorkingDirectory" and kind.section == "Build":
             continue
         elif at.section == "Service" and at.key.startswith("Exec"):
             findings.refuse(at, f"'ctrctl apply' makes the {kind.what}, and runs no commands around it; remove it")
-        elif not _is_known(at):
-            findings.refuse(at, coverage.explain(at.section, at.key))
         else:
             findings.warn(at, f"has no effect: {_instead(at, kind)}")
     return timeout
-
-
-def _is_known(at: Assignment) -> bool:
-    if at.section == "Unit":
-        return at.key in section_keys.UNIT or at.key in section_keys.UNIT_REFUSED
-    if at.section == "Install":
-        return coverage.find("Install", at.key) is not None
-    known = (section_keys.SERVICE, section_keys.SERVICE_REFUSED, resources.KEYS, ("Type", "RemainAfterExit"))
-    return any(at.key in names for names in known)
 
 
 def _instead(at: Assignment, kind: Kind) -> str:

@@ -42,8 +42,21 @@ class Gathered:
     """By path. That of a template's own instance is where its file would be."""
     templates: dict[str, str] = field(default_factory=dict)
     """Of those instances: path to the path of the template."""
+    withheld: list[str] = field(default_factory=list)
+    """What gives nothing, though what was deployed from there is not meant to go: templates with mistakes, links that
+    lead nowhere, definitions for other users."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+
+
+def is_passed_over(name: str, depth: int) -> bool:
+    """Whether what is called *name* in a directory counts for nothing; *depth* is 0 in a directory that was named."""
+    return name.startswith(".") or (name == "users" and depth == 0)
+
+
+def holds_drop_ins(name: str) -> bool:
+    """Whether a directory called *name* has settings for definitions, and no definitions."""
+    return name in _DROP_IN_NAMES or name.endswith(_DROP_IN_SUFFIXES)
 
 
 def gather(paths: Iterable[str], read: Read, host: Mapping[str, str]) -> Gathered:
@@ -63,12 +76,27 @@ def gather(paths: Iterable[str], read: Read, host: Mapping[str, str]) -> Gathere
         if instance := templates.default_instance(file, merged.of("Install"), walk.files, findings):
             found.templates[instance.path] = path
             found.files[instance.path] = merging.merged(instance)
+        else:
+            _check_template(path, merged, walk.files, findings)
+        if findings.problems:
+            found.withheld.append(path)
         found.problems += findings.problems
         found.warnings += findings.warnings
     for path in merging.unused(walk.drop_ins):
         found.warnings.append(Problem(path, 0, "", "belongs to no definition here; add that, or remove the directory"))
     found.files = {path: dataclasses.replace(found.files[path], specifiers=host) for path in sorted(found.files)}
     return found
+
+
+def _check_template(path: str, merged: UnitFile, files: Iterable[str], findings: Findings) -> None:
+    """What is wrong with a template that has no default instance: a mistake may be why. Those that are files show most
+    mistakes themselves."""
+    findings.add(merged.problems)
+    kind = kinds.of(path)
+    assert kind is not None  # gather takes no other files
+    if not any(templates.is_instance(other, path) for other in files):
+        kinds.check_sections(merged, kind, findings)
+        templates.check_keys(merged, findings)
 
 
 def _mask(found: Gathered) -> None:
@@ -90,6 +118,7 @@ class _Walk:
         self._read = read
         self._found = found
         self._directories = 0
+        self._root = ""
         self.drop_ins: list[str] = []
         """The drop-in directories that were seen."""
 
@@ -109,6 +138,7 @@ class _Walk:
             if templates.is_template(path):
                 self._instances(path)
             return False
+        self._root = path
         self._directory(path, content, 0)
         return True
 
@@ -149,24 +179,30 @@ class _Walk:
     def _directory(self, path: str, names: Iterable[str], depth: int) -> None:
         self._directories += 1
         if depth > _DEPTH or self._directories > _DIRECTORIES:
-            self._refuse(path, "lies too deep, or a link leads back to where it is; remove the link")
+            text = "lies too deep, or a link leads back to where it is; remove the link"
+            self._refuse(path, text)
+            if self._directories > _DIRECTORIES and path != self._root:
+                # Others are not read either.
+                self._refuse(self._root, f"has too many directories: {path} {text}")
             return
         for name in sorted(names):
-            if name.startswith("."):
-                continue
             below = posixpath.join(path, name)
-            if name in _DROP_IN_NAMES or name.endswith(_DROP_IN_SUFFIXES):
+            if is_passed_over(name, depth):
+                if not name.startswith("."):
+                    self._rootless(below)
+            elif holds_drop_ins(name):
                 self.drop_ins.append(below)
-            elif name == "users" and depth == 0:
-                self._rootless(below)
             elif self._directories <= _DIRECTORIES:
                 self._entry(below, depth)
 
     def _rootless(self, path: str) -> None:
         """podman-systemd.unit(5): these are for the users' own managers, never for the system's."""
-        if self._names(path) is not None:
+        names = self._names(path)
+        if names:  # podman's package makes an empty one
             text = "holds definitions for rootless podman, which are passed over; name it to deploy them here"
             self._found.warnings.append(Problem(path, 0, "", text))
+        if names is not None:
+            self._found.withheld.append(path)
 
     def _entry(self, path: str, depth: int) -> None:
         """What is in a directory: a definition, a directory, or something else, which is left alone unread."""
@@ -194,6 +230,11 @@ class _Walk:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 self._refuse(path, f"cannot be read: {error.strerror or error}")
+            elif error.errno == errno.ENOENT and not kinds.of(path):
+                # It may have led to a directory that is about to come back.
+                text = "leads nowhere; what was deployed from below it stays until it is mended or removed"
+                self._found.warnings.append(Problem(path, 0, "", text))
+                self._found.withheld.append(path)
             return None
         return None if isinstance(content, bytes) else content
 

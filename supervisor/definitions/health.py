@@ -111,7 +111,7 @@ def action(text: str) -> HealthAction:
 
 def notify(text: str) -> Notify:
     """A boolean, or ``healthy``."""
-    if text == "healthy":
+    if text.lower() == "healthy":
         return Notify.HEALTHY
     try:
         return Notify.CONTAINER if values.boolean(text) else Notify.STARTED

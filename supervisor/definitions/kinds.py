@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from supervisor.definitions import coverage, networks, specifiers
 from supervisor.definitions.findings import Findings
+from supervisor.definitions.own_section import SECTION
 from supervisor.definitions.quadlet_keys import FILE_KINDS
-from supervisor.definitions.unitfile import UnitFile
+from supervisor.definitions.unitfile import Assignment, UnitFile
+from supervisor.definitions.words import unquoted
 from supervisor.errors import UserError
 from supervisor.names import check_name
 
@@ -77,12 +79,21 @@ def defined_name(file: UnitFile, kind: Kind) -> str:
         raise UserError(f"'{stem}' is a template; an instance of it has a name behind the '@'")
     written = [at.value for at in file.of(kind.section) if kind.name_key and at.key == kind.name_key]
     unit_name = unit_stem(file, kind)
-    if not written or not written[-1]:
+    if not written or not unquoted(written[-1]):
         # podman's default is systemd-%N, and systemd-%p_%i for an instance.
         default = unit_name if kind is CONTAINER else stem
-        return kind.check(check_name(default.replace("@", "_", 1), "the file's name"))
-    text = _unquoted(written[-1])
+        return kind.check(_file_name(default.replace("@", "_", 1), kind))
+    text = unquoted(written[-1])
     return kind.check(specifiers.expand(text, stem=unit_name, unit=f"{unit_name}.service", more=file.specifiers))
+
+
+def _file_name(text: str, kind: Kind) -> str:
+    try:
+        return check_name(text, "the file's name")
+    except UserError as error:
+        if not kind.name_key:
+            raise
+        raise UserError(f"{error}; or write {kind.name_key}=") from error
 
 
 def unit(kind: Kind, stem: str) -> str:
@@ -93,11 +104,7 @@ def unit(kind: Kind, stem: str) -> str:
 def unit_stem(file: UnitFile, kind: Kind) -> str:
     """The name of the unit that podman makes of *file*, without ``.service``: what ``%N`` is."""
     named = [at.value for at in file.of(kind.section) if at.key == "ServiceName"]
-    return (named and _unquoted(named[-1])) or unit(kind, kind.stem(file.path)).removesuffix(".service")
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
+    return (named and unquoted(named[-1])) or unit(kind, kind.stem(file.path)).removesuffix(".service")
 
 
 def name_or_refuse(file: UnitFile, kind: Kind, findings: Findings) -> str:
@@ -124,6 +131,9 @@ def check_sections(file: UnitFile, kind: Kind, findings: Findings, needs: str = 
     for section in file.sections:
         if section.name in FILE_KINDS:
             findings.refuse_file(section.line, f"[{section.name}]: {FILE_KINDS[section.name]}", section.path)
+        elif section.name.lower() == SECTION.lower() and kind is not CONTAINER:
+            text = "has a meaning in .container files only: its keys are about one container; move it there"
+            findings.refuse_file(section.line, f"[{SECTION}] {text}", section.path)
         elif section.name not in known and not section.name.startswith("X-"):
             names = ", ".join(f"[{name}]" for name in sorted(known))
             text = f"[{section.name}] is not a section of a {kind.suffix} file; use {names}"
@@ -135,12 +145,28 @@ def check_sections(file: UnitFile, kind: Kind, findings: Findings, needs: str = 
 def check_no_unit(file: UnitFile, kind: Kind, findings: Findings) -> None:
     """[Unit], [Service] and [Install] of a definition that becomes no unit of its own: whatever says when, with what or
     how long podman's unit is started means nothing here; what it would run does, and is refused."""
+    for at in without_unit(file, kind, findings):
+        if at.section == "Service" and at.key.startswith("Exec"):
+            findings.refuse(at, f"a {kind.what} is no unit, so it would not be run; write it in the .container file")
+        else:
+            findings.warn(at, f"has no effect: a {kind.what} is there before the first container that uses it starts")
+
+
+def without_unit(file: UnitFile, kind: Kind, findings: Findings) -> Iterator[Assignment]:
+    """The lines of [Unit], [Service] and [Install] that would matter to a unit, and *file* makes none. What describes
+    it is passed over, what systemd does not know is refused."""
     for at in (*file.of("Unit"), *file.of("Service"), *file.of("Install")):
         if at.key.startswith("X-") or (at.section == "Unit" and at.key in ("Description", "Documentation")):
             continue
-        if at.section == "Service" and at.key.startswith("Exec"):
-            findings.refuse(at, f"a {kind.what} is no unit, so it would not be run; write it in the .container file")
+        if at.section == "Install" and at.key == "DefaultInstance":
+            if "@" not in kind.stem(file.path):
+                findings.warn(at, no_template(kind))
         elif coverage.is_systemd(at.section, at.key) or coverage.find(at.section, at.key):
-            findings.warn(at, f"has no effect: a {kind.what} is there before the first container that uses it starts")
+            yield at
         else:
             findings.refuse(at, coverage.explain(at.section, at.key))
+
+
+def no_template(kind: Kind) -> str:
+    """What is to be said of DefaultInstance= in a file of another name."""
+    return f"has no effect: this file is no template; one is called NAME@{kind.suffix}"

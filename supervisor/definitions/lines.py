@@ -12,10 +12,13 @@ from typing import TypeVar
 from supervisor.definitions import coverage, specifiers
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.unitfile import Assignment, UnitFile
-from supervisor.definitions.words import split_words
+from supervisor.definitions.words import split_words, unquoted
 from supervisor.errors import UserError
 
 T = TypeVar("T")
+
+#: Keys that are set once and are words of a command line, where an empty word is one.
+_ARGUMENTS = frozenset({"Exec", "ReloadCmd"})
 
 
 class Lines:
@@ -42,7 +45,7 @@ class Lines:
             self._findings.refuse(at, key.reason)
         elif key.state is coverage.State.NO_EFFECT:
             self._findings.warn(at, f"has no effect: {key.reason}")
-        elif not at.value:
+        elif not at.value or (not key.repeatable and _is_empty(at)):
             self._lines.pop(at.key, None)  # systemd.syntax(7): an empty assignment resets what came before
         elif key.repeatable:
             self._lines.setdefault(at.key, []).append(at)
@@ -71,7 +74,7 @@ class Lines:
         """One value for each line, whole."""
         found: list[tuple[Assignment, T]] = []
         for at in self.of(key):
-            self._add(found, at, _unquoted(at.value), convert)
+            self._add(found, at, unquoted(at.value), convert)
         return tuple(found)
 
     def words(self, key: str, convert: Callable[[str], T], *, unescape: bool) -> tuple[tuple[Assignment, T], ...]:
@@ -95,6 +98,7 @@ class Lines:
             self._findings.refuse(at, error)
 
 
-def _unquoted(text: str) -> str:
-    """Quadlet takes one pair of double quotes around a whole value away, and nothing else."""
-    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
+def _is_empty(at: Assignment) -> bool:
+    """Whether a key that is set once is not set by *at*: podman passes nothing on for ``HostName=""``. What an option
+    says is said, empty or not (``PodmanArgs=--entrypoint=``)."""
+    return not at.argument and at.key not in _ARGUMENTS and not unquoted(at.value)

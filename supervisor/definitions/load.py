@@ -54,7 +54,8 @@ class Loaded:
     assignments: tuple[Assignment, ...] = ()
     """Every line that was read, also of files that have mistakes."""
     sources: tuple[str, ...] = ()
-    """Every definition that was read: those that have mistakes are the source of nothing above."""
+    """Every definition that was read, and what else may stand for something that is deployed: those that have mistakes,
+    or cannot be read, are the source of nothing above."""
 
 
 def load(paths: str | Iterable[str], read: Read, context: Context | None = None) -> Loaded:
@@ -95,7 +96,7 @@ def load(paths: str | Iterable[str], read: Read, context: Context | None = None)
         _valid((one.image for one in images), refused, moved),
         _valid((one.build for one in builds), refused, moved),
         tuple(at for file in files.values() for at in file.assignments),
-        tuple(moved.get(path, path) for path in files),
+        (*(moved.get(path, path) for path in files), *gathered.withheld),
     )
 
 
@@ -134,6 +135,7 @@ def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Problem]
     """What each file name stands for, and what to say of two files that define the same."""
     names: dict[str, str] = {}
     owner: dict[tuple[str, str], str] = {}
+    namesakes: dict[str, str] = {}
     problems: list[Problem] = []
     for path, file in files.items():
         kind = kinds.of(path)
@@ -147,6 +149,11 @@ def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Problem]
         for one, other in ((path, first), (first, path)) if first != path else ():
             what = f"{posixpath.splitext(other)[1][1:]} '{name}'"
             problems.append(Problem(one, 0, "", f"{other} defines the {what} too; rename one of them"))
+        # Others refer to a file's name, and podman reads only one file of each.
+        namesake = namesakes.setdefault(posixpath.basename(path), path)
+        for one, other in ((path, namesake), (namesake, path)) if namesake not in (path, first) else ():
+            text = f"{other} has the same name, by which others refer to it; rename one of them"
+            problems.append(Problem(one, 0, "", text))
         names.setdefault(posixpath.basename(path), name)
     return names, problems
 

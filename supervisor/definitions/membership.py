@@ -10,7 +10,7 @@ from supervisor.definitions.findings import Findings
 from supervisor.definitions.lines import Lines
 from supervisor.errors import UserError
 from supervisor.names import project_slice, project_target
-from supervisor.spec.container import Container, Entry, Mount, UnitSections
+from supervisor.spec.container import Container, Entry, UnitSections
 from supervisor.spec.network import NetworkMode
 from supervisor.spec.pod import ExitPolicy, Pod
 
@@ -78,11 +78,6 @@ def joined(container: Container, member: Membership, lines: Lines) -> Container:
         stop_timeout=container.stop_timeout if timeout is None else timeout,
         unit=_unit(container.unit, member),
     )
-
-
-def mounted_by_pod(member: Membership | None) -> tuple[Mount, ...]:
-    """What the pod mounts in each of its containers."""
-    return member.pod.mounts if member else ()
 
 
 def _unit(unit: UnitSections, member: Membership) -> UnitSections:

@@ -29,7 +29,7 @@ class Place:
     container: str
     """The container's name; an anonymous volume is named after it."""
     selinux: bool = False
-    """Whether the host enforces SELinux labels."""
+    """Whether the host knows SELinux labels, enforced or not."""
     names: Mapping[str, str] | None = None
     """What ``data.volume`` stands for: the definitions' file names, and the names of what they define; None on a
     command line, which has none."""
@@ -165,6 +165,8 @@ def _glob(asked: _Asked, place: Place) -> Mounted:
         raise UserError(f"the source {values.short(asked.source)} is not a pattern of paths; begin it with '/' or './'")
     pattern = values.path(posixpath.join(place.directory, asked.source), "source")
     masking.matches(pattern, "/")
+    if not set(pattern) & set("*?[\\"):
+        raise UserError(f"the source {values.short(pattern)} is no pattern of paths; use type=bind, or add a '*'")
     target = _target(asked.target) if asked.target else ""
     words = mount_options.checked(asked.options, mount_options.BIND - {"O"})
     return Mounted(Mount(MountType.GLOB, target, pattern, words))

@@ -8,6 +8,7 @@ win.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,11 +21,14 @@ from supervisor.definitions.podman_option import Effect, Ignored, Option, Settin
 from supervisor.definitions.unitfile import Assignment, UnitFile
 from supervisor.definitions.words import quote, split_words
 from supervisor.errors import UserError
-from supervisor.spec.container import NamespaceMode, Runtime, ScopeProperty
+from supervisor.spec.container import ImageVolumes, NamespaceMode, Runtime, ScopeProperty
 
 #: Keys whose value is a list of words, with and without escapes (`Lines.words`); of the others it is the whole line.
 _ESCAPED = values.words("Annotation BuildArg Environment EnvironmentFile Exec Label LogOpt Mount Secret")
 _RAW = values.words("AddCapability AddDevice DropCapability PublishPort Sysctl")
+
+#: What a word that is a variable begins with (`specifiers.expand`).
+_VARIABLE = re.compile(r"\$[^${]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Extras:
     uts_namespace: NamespaceMode = NamespaceMode.OWN
     cgroup_namespace: NamespaceMode = NamespaceMode.OWN
     runtime: Runtime = Runtime.CRUN
+    image_volumes: ImageVolumes = ImageVolumes.ANONYMOUS
     umask: int | None = None
     oom_score: int | None = None
     limits: tuple[tuple[Assignment, ScopeProperty], ...] = ()
@@ -54,6 +59,8 @@ class Argument:
     at: Assignment
     option: Option
     value: str
+    attached: bool = False
+    """Whether name and value are one word (``--name=value``)."""
 
 
 def expand(file: UnitFile, findings: Findings) -> tuple[UnitFile, Extras]:
@@ -147,7 +154,7 @@ class _Reader:
             if not equals and self._words and not self._words[0][1].startswith("-"):
                 self._words.popleft()  # its value, most likely
         elif equals or option.takes is Takes.FLAG:
-            yield from self._argument(at, option, value if equals else option.default)
+            yield from self._argument(at, option, value if equals else option.default, attached=True)
         else:
             yield from self._with_next(at, option)
 
@@ -162,12 +169,12 @@ class _Reader:
                 self._findings.refuse(spot, "no such option of podman; correct it or remove it")
                 return
             if letters.startswith("="):
-                yield from self._argument(spot, option, letters[1:])
+                yield from self._argument(spot, option, letters[1:], attached=True)
                 return
             if option.takes is Takes.FLAG:
                 yield from self._argument(spot, option, option.default)
             elif letters:
-                yield from self._argument(spot, option, letters)
+                yield from self._argument(spot, option, letters, attached=True)
                 return
             else:
                 yield from self._with_next(spot, option)
@@ -178,12 +185,12 @@ class _Reader:
         else:
             self._findings.refuse(at, f"has no value; write {option.name}=VALUE")
 
-    def _argument(self, at: Assignment, option: Option, text: str) -> Iterator[Argument]:
+    def _argument(self, at: Assignment, option: Option, text: str, *, attached: bool = False) -> Iterator[Argument]:
         try:
             if option.takes is Takes.FLAG and option.default == "true":
                 values.boolean(text)
             for value in option.values(text):
-                yield Argument(at, option, value)
+                yield Argument(at, option, value, attached)
         except UserError as error:
             self._findings.refuse(at, error)
 
@@ -207,14 +214,17 @@ class _Translation:
             return
         try:
             for effect in option.meaning(argument.value):
-                self._apply(at, effect)
+                self._apply(at, effect, argument.attached)
         except UserError as error:
             self._findings.refuse(at, error)
 
-    def _apply(self, at: Assignment, effect: Effect) -> None:
+    def _apply(self, at: Assignment, effect: Effect, attached: bool) -> None:
         if isinstance(effect, Setting):
             section = effect.section or self._section
-            self._settings.append(replace(at, section=section, key=effect.key, value=written(effect.key, effect.value)))
+            value = effect.value
+            if attached and section == self._section and _VARIABLE.match(value):
+                value = f"${value}"  # not at the start of a word, so systemd would leave it alone
+            self._settings.append(replace(at, section=section, key=effect.key, value=written(effect.key, value)))
         elif isinstance(effect, Ignored):
             self._findings.warn(at, f"has no effect: {effect.reason}")
         elif isinstance(effect.value, ScopeProperty):

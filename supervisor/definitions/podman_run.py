@@ -57,14 +57,10 @@ _PROCESS = (
 
 _FILES = (
     refused("--chrootdirs", "is for images made with its help; remove it"),
-    key("--device", "AddDevice"),
+    key("--device", "AddDevice", _LIST),
     does("--device-cgroup-rule", "DeviceAllow= of [Service]", read.device_rule, _LIST),
     does("--gpus", "AddDevice=nvidia.com/gpu=…", read.gpus, _LIST),
-    does(
-        "--image-volume",
-        "nothing: what an image declares a volume is part of the container",
-        read.only("ignore", "is not how volumes of an image are treated; write Volume= or Tmpfs= for each"),
-    ),
+    does("--image-volume", "what an image calls a volume is one, or a tmpfs, or nothing special", read.image_volumes),
     key("--mount", "Mount"),
     key("--read-only", "ReadOnly", _FLAG),
     key("--read-only-tmpfs", "ReadOnlyTmpfs", _FLAG),
@@ -126,8 +122,9 @@ def _limits() -> tuple[Option, ...]:
     """The options that one property of the scope stands for."""
     short = {"--cpu-shares": "--cpu-shares -c"}
     return tuple(
-        does(short.get(name, name), f"{same}= of [Service]", read.limit(reader))
-        for name, (same, reader) in {**podman_limits.SINGLE, **podman_limits.LISTED}.items()
+        does(short.get(name, name), f"{same}= of [Service]", read.limit(reader), takes)
+        for table, takes in ((podman_limits.SINGLE, Takes.VALUE), (podman_limits.LISTED, _LIST))
+        for name, (same, reader) in table.items()
         if name != "--pids-limit"
     )
 

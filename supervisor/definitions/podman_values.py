@@ -14,7 +14,7 @@ from supervisor.definitions import values
 from supervisor.definitions.podman_option import Effect, Ignored, Meaning, Member, Setting
 from supervisor.errors import UserError
 from supervisor.names import check_name, service_unit
-from supervisor.spec.container import NamespaceMode, Runtime, ScopeProperty
+from supervisor.spec.container import ImageVolumes, NamespaceMode, Runtime, ScopeProperty
 
 Effects = tuple[Effect, ...]
 
@@ -69,8 +69,12 @@ def only(allowed: str, instead: str) -> Meaning:
     return read
 
 
-def entrypoint(text: str) -> Effects:
-    return (Setting("Entrypoint", text),)
+def image_volumes(text: str) -> Effects:
+    """'bind' is an older word for 'anonymous'; podman reads them in any case."""
+    words = {mode.value: mode for mode in ImageVolumes} | {"bind": ImageVolumes.ANONYMOUS}
+    if text.lower() not in words:
+        raise UserError(f"{values.short(text)} is unknown to podman; write anonymous, tmpfs or ignore")
+    return (Member("image_volumes", words[text.lower()]),)
 
 
 def file(key: str) -> Meaning:

@@ -42,6 +42,9 @@ from supervisor.spec.container import Container, Entry, Mount, MountType, Namesp
 from supervisor.spec.network import NetworkMode, PublishedPort
 from supervisor.spec.secret import Secret
 
+#: What podman makes of ``VolatileTmp=``.
+_TMP = "/tmp:rw,size=512M,mode=1777"
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -122,7 +125,7 @@ def _container(
         pull_retries=lines.get("Retry", container_process.retries, default.pull_retries),
         pull_retry_delay=lines.get("RetryDelay", values.duration, default.pull_retry_delay),
         entrypoint=lines.one("Entrypoint", _entrypoint),
-        command=tuple(word for _, word in lines.words("Exec", _argument, unescape=True)) or None,
+        command=tuple(word for _, word in lines.words("Exec", values.argument, unescape=True)) or None,
         environment=_pairs(lines.words("Environment", values.environment, unescape=True)),
         environment_files=container_process.env_files(lines, place.directory),
         environment_host=lines.get("EnvironmentHost", values.boolean, default.environment_host),
@@ -163,6 +166,7 @@ def _container(
         hosts=network.hosts,
         secrets=_secrets(lines, mounted, findings),
         health=well.check,
+        health_changes=well.changes,
         no_health=well.no_check,
         notify=well.notify,
         terminal=extras.terminal,
@@ -176,6 +180,7 @@ def _container(
         reload_signal=reload.signal,
         reload_command=reload.command,
         runtime=extras.runtime,
+        image_volumes=extras.image_volumes,
         umask=default.umask if extras.umask is None else extras.umask,
         unit=_unit(sections, extras),
     )
@@ -213,12 +218,6 @@ def _pull(text: str) -> PullPolicy:
         raise UserError(f"{values.short(text)} is not a pull policy; write always, missing, newer or never") from error
 
 
-def _argument(text: str) -> str:
-    if "\0" in text:
-        raise UserError(f"{values.short(text)} holds a NUL byte, which no argument can; remove it")
-    return text
-
-
 def _entrypoint(text: str) -> tuple[str, ...]:
     """podman-run(1) --entrypoint: one program, or a JSON list of words."""
     if not text.startswith("["):
@@ -232,7 +231,7 @@ def _entrypoint(text: str) -> tuple[str, ...]:
         raise UserError(f'{values.short(text)} is not a JSON list; write one like ["/bin/sh", "-c"]') from error
     if not words or not all(isinstance(word, str) for word in words) or not words[0]:
         raise UserError(f'{values.short(text)} is not a list of words; write one like ["/bin/sh", "-c"]')
-    return tuple(_argument(word) for word in words)
+    return tuple(values.argument(word) for word in words)
 
 
 def _user(lines: Lines, findings: Findings) -> str | None:
@@ -274,6 +273,7 @@ def _mounts(lines: Lines, place: mounts.Place, findings: Findings) -> dict[str, 
         *lines.each("Volume", lambda text: mounts.volume(text, place)),
         *lines.each("Tmpfs", mounts.tmpfs),
         *lines.words("Mount", lambda text: mounts.mount(text, place), unescape=True),
+        *_volatile(lines),
     ]
     first: dict[str, str] = {}
     for at, mounted in sorted(found, key=lambda item: (item[0].path, item[0].line)):
@@ -284,6 +284,12 @@ def _mounts(lines: Lines, place: mounts.Place, findings: Findings) -> dict[str, 
             findings.refuse(at, f"{first[target]} mounts something at {target} already; keep one of the two")
         first.setdefault(target, at.where)
     return {_place_of(mounted.mount): mounted.mount for _, mounted in found}
+
+
+def _volatile(lines: Lines) -> tuple[tuple[Assignment, mounts.Mounted], ...]:
+    """``VolatileTmp=``; with ``ReadOnly=`` there is a tmpfs at /tmp anyway, or not by ``ReadOnlyTmpfs=``."""
+    wanted = lines.get("VolatileTmp", values.boolean, False) and not lines.get("ReadOnly", values.boolean, False)
+    return ((lines.of("VolatileTmp")[-1], mounts.tmpfs(_TMP)),) if wanted else ()
 
 
 def _place_of(mount: Mount) -> str:

@@ -160,6 +160,7 @@ _CONTAINER = (
     ),
     done("Container", "User", "User to run as, USER[:GROUP]"),
     done("Container", "UserNS", "Users of its own: auto[:size=…], keep-id[:uid=…,gid=…]; or host, the host's users"),
+    done("Container", "VolatileTmp", "Whether /tmp is a tmpfs of 512 MB where ReadOnly= is not set; write Tmpfs=/tmp"),
     done("Container", "Volume", "Volumes and bind mounts, [SOURCE:]TARGET[:OPTIONS]", repeatable=True),
     done("Container", "WorkingDir", "Working directory"),
 )

@@ -78,7 +78,7 @@ def pids_limit(text: str) -> ScopeProperty:
 def device_path(text: str) -> str:
     """The device of an I/O limit. Raises `UserError`."""
     path = values.path(text, "device")
-    if not path.startswith("/dev/") or re.search(r"\s", path):
+    if not path.startswith("/dev/") or re.search(r"[\s,:]", path):
         raise UserError(f"{values.short(text)} is not a disk; write its node below /dev, like /dev/vda")
     return path
 

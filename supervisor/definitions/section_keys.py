@@ -63,12 +63,20 @@ SINCE = {
 }
 
 #: Values that say what is so anyway; the line is dropped, so that files written for podman need no change.
-ALREADY_SO = {"NotifyAccess": "all", "KillMode": "mixed", "Delegate": "yes"}
+ALREADY_SO = {"NotifyAccess": "all", "KillMode": "mixed"}
+#: The same for keys that take a boolean.
+ALREADY_TRUE = frozenset({"Delegate"})
 
 #: Values that come to the same here as the one that is always set; said aloud, because systemd documents a difference.
 NEARLY_SO = {
     ("KillMode", "control-group"): "on stop, the container's first process gets the signal, and SIGKILL ends whatever "
     "of the others it leaves behind",
+}
+
+#: [Unit] booleans that change nothing here when they are true.
+UNIT_NO_EFFECT = {
+    "StopWhenUnneeded": "the container's scope needs the unit as long as there are processes; to stop it with another "
+    "unit write BindsTo= or PartOf=, to stop it when its socket is idle StopWhenIdleSec= in [X-Ctr]",
 }
 
 _HAND_OVER = "would break the way ctr hands the container over to systemd"

@@ -45,7 +45,7 @@ class Sections:
 def compile_sections(file: UnitFile, findings: Findings, neighbours: Neighbours) -> Sections:
     """Read the three sections of *file*; every mistake goes to *findings*."""
     result = Sections()
-    file = _expanded(file, findings)
+    file = _expanded(file, findings, neighbours)
     for assignment in file.of("Unit"):
         _unit(assignment, result, findings, neighbours)
     for assignment in file.of("Service"):
@@ -56,7 +56,7 @@ def compile_sections(file: UnitFile, findings: Findings, neighbours: Neighbours)
     return result
 
 
-def _expanded(file: UnitFile, findings: Findings) -> UnitFile:
+def _expanded(file: UnitFile, findings: Findings, neighbours: Neighbours) -> UnitFile:
     """*file* with the name that podman's unit would have in the place of ``%N`` and the like."""
     kind = kinds.of(file.path)
     stem = kinds.unit_stem(file, kind) if kind else file.path
@@ -66,6 +66,10 @@ def _expanded(file: UnitFile, findings: Findings) -> UnitFile:
             found.append(dataclasses.replace(at, value=specifiers.in_unit(at.value, stem)))
         except UserError as error:
             findings.refuse(at, error)
+        if "@" not in stem and (letter := specifiers.instance(at.value)):
+            own = unit_names.own(neighbours)
+            text = f"is '{neighbours.name}' here, after {own}, and nothing under podman; write %N, the name in both"
+            findings.warn(at, f"%{letter} {text}")
     return dataclasses.replace(file, assignments=tuple(found))
 
 
@@ -81,12 +85,23 @@ def _unit(at: Assignment, result: Sections, findings: Findings, neighbours: Neig
         # Nothing left is nothing to wait for; an empty assignment would mean something else.
         if units or not at.value:
             _pass_on(at, result.unit, units, findings, neighbours)
+    elif at.key in section_keys.UNIT_NO_EFFECT and kinds.of(neighbours.own) is kinds.CONTAINER and _is_true(at.value):
+        findings.warn(at, f"has no effect: {section_keys.UNIT_NO_EFFECT[at.key]}")
     else:
         _pass_on(at, result.unit, at.value, findings, neighbours)
 
 
+def _is_true(text: str) -> bool:
+    try:
+        return values.boolean(text)
+    except UserError:
+        return False
+
+
 def _service(at: Assignment, result: Sections, findings: Findings, neighbours: Neighbours) -> None:
     if at.key.startswith("X-") or section_keys.ALREADY_SO.get(at.key) == at.value:
+        return
+    if at.key in section_keys.ALREADY_TRUE and _is_true(at.value):
         return
     if text := section_keys.NEARLY_SO.get((at.key, at.value)):
         findings.warn(at, text)
@@ -121,8 +136,9 @@ def _install(at: Assignment, result: Sections, findings: Findings, neighbours: N
     elif key.state is coverage.State.NO_EFFECT:
         findings.warn(at, f"has no effect: {key.reason}")
     elif at.key == "DefaultInstance":
-        if "@" not in neighbours.own:
-            findings.warn(at, "has no effect: this file is no template; one is called NAME@.container")
+        kind = kinds.of(neighbours.own)
+        if kind and "@" not in neighbours.own:
+            findings.warn(at, kinds.no_template(kind))
     elif at.key == "UpheldBy" and at.value and 0 < neighbours.systemd < _UPHELD_BY:
         instead = "write Upholds= in the other unit"
         findings.refuse(at, f"needs systemd {_UPHELD_BY}, and this host has {neighbours.systemd}; {instead}")

@@ -99,6 +99,11 @@ def in_unit(text: str, stem: str) -> str:
     return text
 
 
+def instance(text: str) -> str:
+    """The letter of the first ``%i`` or ``%I`` in *text*; '' for none."""
+    return next((match[1] for match in _SPECIFIER.finditer(text) if match[1] in "iI"), "")
+
+
 def _dollar(match: re.Match[str]) -> str:
     if match[1]:
         return "$"

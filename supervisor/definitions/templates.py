@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 
+from supervisor.definitions import coverage, section_keys
 from supervisor.definitions.dropins import placed
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.unitfile import Assignment, UnitFile
@@ -40,6 +41,19 @@ def how_to_instantiate(template: str) -> str:
     """The command that makes an instance."""
     name = posixpath.basename(template)
     return f"ln -s {name} {name.replace('@', '@NAME', 1)}"
+
+
+def check_keys(template: UnitFile, findings: Findings) -> None:
+    """Refuse keys of *template* that no instance of it could have: nobody compiles it without one."""
+    for at in template.assignments:
+        known = coverage.keys(at.section) or at.section in section_keys.KNOWN
+        if not known or at.key.startswith("X-") or coverage.is_systemd(at.section, at.key):
+            continue
+        key = coverage.find(at.section, at.key)
+        if key is None:
+            findings.refuse(at, coverage.explain(at.section, at.key))
+        elif key.state is coverage.State.REFUSED:
+            findings.refuse(at, key.reason)
 
 
 def default_instance(

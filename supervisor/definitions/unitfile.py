@@ -5,7 +5,8 @@ It knows no key and no section by name; what a value means is decided by the com
 
 Lines go on as podman's own parser (pkg/systemd/parser) joins them, because the files are written for it: the backslash
 goes, nothing takes its place (systemd puts a space there), whitespace may follow it, and comments and blank lines in
-between are passed over.
+between are passed over. In one thing it follows systemd: a backslash behind another one is that one's escape, and joins
+nothing; podman would join there too, and no value that anybody means ends so.
 """
 
 from __future__ import annotations

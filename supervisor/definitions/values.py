@@ -79,6 +79,13 @@ _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 _SYSCTL = re.compile(r"[a-z0-9_-]+(\.[A-Za-z0-9_*/-]+)+")
 
 
+def argument(text: str) -> str:
+    """A word of a command line."""
+    if "\0" in text:
+        raise UserError(f"{short(text)} holds a NUL byte, which no argument can; remove it")
+    return text
+
+
 def short(text: str) -> str:
     """*text* in quotes for a message, cut where it is very long."""
     return repr(text if len(text) <= 60 else text[:59] + "…")

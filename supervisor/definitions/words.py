@@ -101,6 +101,11 @@ def _escape(text: str, position: int) -> tuple[bytes, int]:
     return data, match.end()
 
 
+def unquoted(text: str) -> str:
+    """Quadlet takes one pair of double quotes around a whole value away, and nothing else."""
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
+
+
 def quote(word: str) -> str:
     """*word* such that ``split_words(quote(word)) == (word,)``; unchanged where nothing needs quoting."""
     if word and not _NEEDS_QUOTES.search(word):

@@ -73,7 +73,7 @@ def shared_names(
 
 def users(deployed: Iterable[Deployed], uses: Callable[[Container], Iterable[str]], name: str) -> str:
     """Who of *deployed* uses *name*, in words: 'container web uses it'; empty when nobody does."""
-    found = [d for d in deployed if name in uses(d.container)]
+    found = [d for d in deployed if name in uses(d.mounted)]
     if len(found) < 2:
         return f"{found[0].kind} {found[0].name} uses it" if found else ""
     kinds = {d.kind for d in found}

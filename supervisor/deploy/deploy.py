@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from supervisor.deploy import host, idmaps, mounting, networking, state
 from supervisor.deploy.conflicts import Prune
@@ -165,7 +166,7 @@ class Deployment(Removal):
         """Volumes that are to be mounted otherwise while somebody runs with them."""
         problems = []
         for name in resources.remounted:
-            if users := self._running(d.name for d in present if name in volumes_of(d.container)):
+            if users := self._running(d.name for d in present if name in volumes_of(d.mounted)):
                 text = f"volume {name}: is mounted for {', '.join(sorted(users))}; stop what uses it first"
                 problems.append(Problem(resources.volumes[name][0].volume.source, 0, "", text))
         return problems
@@ -178,52 +179,64 @@ class Deployment(Removal):
         problems: list[Problem],
     ) -> list[Tree]:
         """The trees of what is wanted, pods first; what cannot be rendered is added to *problems*."""
-        containers, wanted = selection.containers, selection.networked
+        wanted = selection.networked
         if not wanted:
             return []
+        users = idmaps.of_deployed(selection.staying, wanted, self._layout)
+        shared = self._pod_users(selection, users, problems)
+        following = {one.name: (one.image, pod.source, one.container) for one, pod in selection.following(shared)}
+        containers = (*selection.containers, *(container for _, _, container in following.values()))
         facts = host.gather(self._layout, containers, read_settings(self._layout))
         facts = replace(facts, images=mounting.stored_images(containers, volumes, self._store))
         wants_port = any(c.publish_all or any(not p.host for p in c.ports) for c in wanted)
         busy = self._neighbourhood.busy_ports() if wants_port else ()
         known = {name: record.network for name, record in networks.items()}
         allotment = networking.Allotment(known, selection.staying, wanted, busy)
-        users = idmaps.of_deployed(selection.staying, self._layout)
-        shared = {name: deployed.record.id_maps for name, deployed in selection.present_pods.items()}
-        trees = list(self._render_pods(selection, allotment, users, shared, facts, problems))
+        trees = list(self._render_pods(selection, allotment, shared, facts, problems))
         for defined in containers:
+            # One that only follows its pod keeps its image, and what is wrong with it is the pod's new definition.
+            reference, source, _ = following.get(defined.name, (defined.image or "", defined.source, None))
             try:
                 container = mounting.expanded(defined)
                 name = oci.hostname(container, facts)
-                if container.rootfs is not None:
-                    accounts = host.rootfs_accounts(container.rootfs)
-                    maps = shared.get(container.pod) or users.of_container(container, None, accounts)
-                    given = allotment.networking(container, ImageConfig(), name, maps)
-                    trees.append(tree(container, None, (), facts, self._layout, accounts, given, volumes))
-                else:
-                    image = self._store.find(container.image or "")
-                    layers = self._store.layers(image)
-                    own = Accounts(image.passwd, image.group)
-                    maps = shared.get(container.pod) or users.of_container(container, image, own)
-                    given = allotment.networking(container, image.config, name, maps)
-                    trees.append(tree(container, image, layers, facts, self._layout, None, given, volumes))
+                image = self._store.find(reference) if container.rootfs is None else None
+                layers = self._store.layers(image) if image else ()
+                own = Accounts(image.passwd, image.group) if image else host.rootfs_accounts(container.rootfs or "")
+                maps = shared.get(container.pod) or users.of_container(container, image, own)
+                given = allotment.networking(container, image.config if image else ImageConfig(), name, maps)
+                accounts = None if image else own
+                trees.append(tree(container, image, layers, facts, self._layout, accounts, given, volumes))
             except UserError as error:
                 prefix = f"{defined.name}: "
-                problems.append(Problem(defined.source, 0, "", prefix + str(error).removeprefix(prefix)))
+                problems.append(Problem(source, 0, "", prefix + str(error).removeprefix(prefix)))
         return trees
+
+    def _pod_users(
+        self, selection: Selection, users: idmaps.Allotment, problems: list[Problem]
+    ) -> dict[str, IdMaps | None]:
+        """Of every pod that there will be, by name; one that can have none is missing, and among *problems*."""
+        shared = {name: deployed.record.id_maps for name, deployed in selection.present_pods.items()}
+        for pod in selection.pods:
+            try:
+                shared[pod.name] = users.maps(pod.name, pod.user_namespace, AUTO_SIZE)
+            except UserError as error:
+                shared.pop(pod.name, None)
+                problems.append(Problem(pod.source, 0, "", str(error)))
+        return shared
 
     def _render_pods(
         self,
         selection: Selection,
         allotment: networking.Allotment,
-        users: idmaps.Allotment,
-        shared: dict[str, IdMaps | None],
+        shared: Mapping[str, IdMaps | None],
         facts: HostFacts,
         problems: list[Problem],
     ) -> Iterator[Tree]:
-        """The trees of pods; their users go to *shared*."""
+        """The trees of pods whose users are known."""
         for pod in selection.pods:
+            if pod.name not in shared:
+                continue
             try:
-                shared[pod.name] = users.maps(pod.name, pod.user_namespace, AUTO_SIZE)
                 held = holder(pod)
                 given = allotment.networking(held, ImageConfig(), held.hostname or "", shared[pod.name])
                 text = given.document or document.without_network(pod.name, shared[pod.name])
@@ -272,12 +285,12 @@ class Deployment(Removal):
 
     def _clear(self, differences: list[state.Difference], selection: Selection) -> tuple[str, ...]:
         leftovers = []
-        steps = [(self._erase, d.name) for d in selection.gone]
-        steps += [(self._erase_pod, d.name) for d in selection.gone_pods]
-        steps += [(self._shelf.drop_old_versions, d.tree.name) for d in differences]
-        for step, name in steps:
+        steps = [(d.name, partial(self._erase_with_volumes, d)) for d in selection.gone]
+        steps += [(d.name, partial(self._erase_pod, d.name)) for d in selection.gone_pods]
+        steps += [(d.tree.name, partial(self._shelf.drop_old_versions, d.tree.name)) for d in differences]
+        for name, step in steps:
             try:
-                step(name)
+                step()
             except (OSError, CtrError) as error:
                 leftovers.append(f"{name}: deployed, but not everything old is erased: {words(error)}")
         return tuple(leftovers)

@@ -1,14 +1,17 @@
 """Which users of the host the containers and pods of one apply get as theirs. Writes nothing.
 
 Decided here, once, and recorded: what one was given it keeps until it is removed or asks for something else. Numbers
-are anybody's only if nobody else can have them: not another container, not a user or group of the host, not one of
-/etc/subuid and /etc/subgid, not systemd-nspawn's.
+are anybody's only if nobody else can have them: not another container (what it asks for by number, and until it is
+restarted what it had), not a user or group of the host, not one of /etc/subuid and /etc/subgid, not systemd-nspawn's.
 """
 
 from __future__ import annotations
 
+import grp
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import pwd
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from supervisor.definitions import idmap_text
@@ -47,6 +50,8 @@ class HostNumbers:
     subgid: str = ""
     machines: tuple[int, ...] = ()
     """Each the first of 65536."""
+    running: tuple[Span, ...] = ()
+    """What namespaces of ours are made with now, whatever the records say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,17 @@ def host_numbers(layout: Layout) -> HostNumbers:
         text("/etc/group"),
         text("/etc/subuid"),
         text("/etc/subgid"),
-        tuple(sorted(int(name) for name in machines if name.isdigit())),
+        tuple(sorted(int(name) for name in machines if _is_number(name))),
+        tuple(_running(layout)),
     )
+
+
+def is_somebodys(number: int) -> bool:
+    """Whether the host's name services know *number* (nsswitch.conf(5)), as a user or a group."""
+    for lookup in (pwd.getpwuid, grp.getgrgid):
+        with suppress(KeyError):
+            return bool(lookup(number))
+    return False
 
 
 def least_size(user: User, accounts: Accounts) -> int:
@@ -85,7 +99,7 @@ def least_size(user: User, accounts: Accounts) -> int:
     numbers = [user.uid, user.gid, *user.groups]
     for text, nobody in ((accounts.passwd, "nobody"), (accounts.group, "nogroup")):
         for row in (line.split(":") for line in text.splitlines()):
-            if len(row) > 2 and row[0] != nobody and row[2].isascii() and row[2].isdigit() and len(row[2]) <= 10:
+            if len(row) > 2 and row[0] != nobody and _is_number(row[2]) and len(row[2]) <= 10:
                 numbers.append(int(row[2]))
     return max(AUTO_SIZE, max(numbers) + 1)
 
@@ -93,11 +107,25 @@ def least_size(user: User, accounts: Accounts) -> int:
 class Allotment:
     """Hands out numbers among the containers and pods of one host."""
 
-    def __init__(self, before: Mapping[str, Given], host: HostNumbers) -> None:
-        """*before*: what those have that stay, or are deployed anew."""
+    def __init__(
+        self,
+        before: Mapping[str, Given],
+        host: HostNumbers,
+        wishes: Mapping[str, UserNamespace | None] | None = None,
+        is_somebodys: Callable[[int], bool] = lambda number: False,
+    ) -> None:
+        """*before*: what those have that stay, or are deployed anew. *wishes*: of all that are deployed (anew).
+        *is_somebodys*: whether a number is, which the files of the host need not tell."""
         self._given = dict(before)
         self._left: list[IdMaps] = []
         self._host = host
+        self._wishes = wishes or {}
+        self._is_somebodys = is_somebodys
+        self._areas = tuple(tuple(_ranges_of(OWNER, text)) for text in (host.subuid, host.subgid))
+        self._asked: list[Span] = []
+        for wish in self._wishes.values():
+            with suppress(UserError):  # told when it is its turn
+                self._asked += _spans(self._by_number(wish) if wish else None)
 
     def maps(self, name: str, wish: UserNamespace | None, least: int) -> IdMaps | None:
         """The mapping of *name*, which needs *least* users if its author says no number; None without *wish*.
@@ -123,22 +151,49 @@ class Allotment:
     def _maps(self, wish: UserNamespace, before: Given | None, size: int) -> IdMaps:
         if wish.mode is UserNamespaceMode.KEEP_ID:
             return IDENTITY
+        asked = self._by_number(wish)
+        self._check(asked)
         if wish.mode is UserNamespaceMode.MAPPED:
-            return IdMaps(
-                _mapped(wish.sub_uid, "/etc/subuid", self._host.subuid, wish.uids),
-                _mapped(wish.sub_gid, "/etc/subgid", self._host.subgid, wish.gids),
-            )
+            return asked
         if before and before.maps and before.wish == wish and _covers(before.maps, size):
             return before.maps
         return self._auto(wish, size)
 
+    def _by_number(self, wish: UserNamespace) -> IdMaps:
+        """What of *wish* says the host's numbers itself."""
+        if wish.mode is not UserNamespaceMode.MAPPED:
+            return IdMaps(wish.uids, wish.gids)
+        if OWNER in (wish.sub_uid, wish.sub_gid) and all(self._areas):
+            text = f"the ranges of {OWNER} in /etc/subuid and /etc/subgid are what UserNS=auto takes from"
+            raise UserError(f"user namespace: {text}; name another")
+        return IdMaps(
+            _mapped(wish.sub_uid, "/etc/subuid", self._host.subuid, wish.uids),
+            _mapped(wish.sub_gid, "/etc/subgid", self._host.subgid, wish.gids),
+        )
+
+    def _check(self, asked: IdMaps) -> None:
+        """Raises `UserError` when somebody was given one of those, and does not give them up now."""
+        for name, given in self._given.items():
+            if self._wishes.get(name, given.wish) != given.wish:
+                continue
+            drawn = _drawn(given)
+            for kind, ours, theirs in (("users", asked.uids, drawn.uids), ("groups", asked.gids, drawn.gids)):
+                for start, end in _ranges(ours):
+                    if any(start < until and first < end for first, until in _ranges(theirs)):
+                        text = f"{kind} {start} to {end - 1} of the host are, or are in part, what '{name}' was given"
+                        raise UserError(f"user namespace: {text} for its UserNS=auto; map others")
+
     def _auto(self, wish: UserNamespace, size: int) -> IdMaps:
-        areas = [list(_ranges_of(OWNER, text)) for text in (self._host.subuid, self._host.subgid)]
+        areas = self._areas
         own = all(areas)
-        busy = [*self._busy(own), *(_span(one) for one in (*wish.uids, *wish.gids))]
+        busy = [*self._busy(own), *_ranges((*wish.uids, *wish.gids))]
         found = []
         for kind, area, extra in (("users", areas[0], wish.uids), ("groups", areas[1], wish.gids)):
-            start = free(area if own else [AREA], busy, size, 1 if own else _STEP)
+            while True:
+                start = free(area if own else [AREA], busy, size, 1 if own else _STEP)
+                if start is None or not self._is_somebodys(start):
+                    break
+                busy.append((start, start + 1))
             if start is None:
                 where = f"{AREA[0]} to {AREA[1] - 1}"
                 where = f"the ranges of {OWNER} in /etc/subuid and /etc/subgid" if own else where
@@ -153,8 +208,9 @@ class Allotment:
         """What is somebody's, as a user or as a group: the same numbers for both are easier to read. *own*: the ranges
         of `OWNER` are not meant."""
         for maps in (*(given.maps for given in self._given.values()), *self._left):
-            if maps and maps != IDENTITY:
-                yield from (_span(one) for one in (*maps.uids, *maps.gids))
+            yield from _spans(maps)
+        yield from self._asked
+        yield from self._host.running
         for text in (self._host.passwd, self._host.group):
             yield from _numbers(text)
         for text in (self._host.subuid, self._host.subgid):
@@ -162,10 +218,11 @@ class Allotment:
         yield from ((first, first + _STEP) for first in self._host.machines)
 
 
-def of_deployed(staying: Iterable[Deployed], layout: Layout) -> Allotment:
-    """What there is to hand out beside what *staying* have."""
+def of_deployed(staying: Iterable[Deployed], wanted: Iterable[Container], layout: Layout) -> Allotment:
+    """What there is to hand out to *wanted* beside what *staying* have."""
     before = {d.name: Given(d.container.user_namespace, d.record.id_maps) for d in staying if not d.container.pod}
-    return Allotment(before, host_numbers(layout))
+    wishes = {container.name: container.user_namespace for container in wanted if not container.pod}
+    return Allotment(before, host_numbers(layout), wishes, is_somebodys)
 
 
 def free(areas: Iterable[Span], busy: Iterable[Span], size: int, step: int) -> int | None:
@@ -203,11 +260,51 @@ def _mapped(name: str, path: str, text: str, ranges: tuple[IdRange, ...]) -> tup
 
 
 def _covers(maps: IdMaps, size: int) -> bool:
-    return all(max(one.container + one.length for one in ranges) >= size for ranges in (maps.uids, maps.gids))
+    """Whether *maps* have every number from 0 to *size* - 1."""
+    for ranges in (maps.uids, maps.gids):
+        at = 0
+        for one in sorted(ranges, key=lambda r: r.container):
+            at = max(at, one.container + one.length) if one.container <= at else at
+        if at < size:
+            return False
+    return True
 
 
-def _span(one: IdRange) -> Span:
-    return one.host, one.host + one.length
+def _drawn(given: Given) -> IdMaps:
+    """What of *given* was chosen for it."""
+    wish, maps = given.wish, given.maps
+    if not wish or not maps or wish.mode is not UserNamespaceMode.AUTO:
+        return IdMaps((), ())
+
+    def others(ranges: tuple[IdRange, ...], asked: tuple[IdRange, ...]) -> tuple[IdRange, ...]:
+        return tuple(r for r in ranges if not any(a.container <= r.container < a.container + a.length for a in asked))
+
+    return IdMaps(others(maps.uids, wish.uids), others(maps.gids, wish.gids))
+
+
+def _ranges(ranges: Iterable[IdRange]) -> Iterator[Span]:
+    """On the host. All of it is nobody's own, but what the administrator means to share."""
+    return ((one.host, one.host + one.length) for one in ranges if one not in IDENTITY.uids)
+
+
+def _spans(maps: IdMaps | None) -> Iterator[Span]:
+    return _ranges((*maps.uids, *maps.gids)) if maps else iter(())
+
+
+def _running(layout: Layout) -> Iterator[Span]:
+    """What the documents say that namespaces were made from (`supervisor.network.document`), of any version."""
+    directory = layout.networking("")
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        with suppress(FileNotFoundError, NotADirectoryError):  # gone meanwhile
+            with open(f"{directory}/{name}/document", encoding="utf-8", errors="replace") as file:
+                lines = [line.partition("=") for line in file.read().splitlines()]
+            for fields in (value.split("\t") for key, _, value in lines if key in ("user-map", "group-map")):
+                if len(fields) == 3 and all(map(_is_number, fields)):
+                    yield from _ranges((IdRange(*map(int, fields)),))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _rows(text: str) -> Iterator[tuple[str, Span]]:
@@ -215,7 +312,7 @@ def _rows(text: str) -> Iterator[tuple[str, Span]]:
     for line in text.splitlines():
         name, _, numbers = line.strip().partition(":")
         first, _, length = numbers.partition(":")
-        if name and not name.startswith("#") and first.isdigit() and length.isdigit():
+        if name and not name.startswith("#") and _is_number(first) and _is_number(length):
             yield name, (int(first), int(first) + int(length))
 
 
@@ -226,5 +323,5 @@ def _ranges_of(name: str, text: str) -> Iterator[Span]:
 def _numbers(text: str) -> Iterator[Span]:
     """Those of passwd(5) or group(5)."""
     for row in (line.split(":") for line in text.splitlines()):
-        if len(row) > 2 and row[2].isdigit():
+        if len(row) > 2 and _is_number(row[2]):
             yield int(row[2]), int(row[2]) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 from supervisor.deploy import conflicts, networking, state
 from supervisor.deploy.ground import Ground, link_units
@@ -29,6 +30,10 @@ class Removal(Ground):
     def get(self, name: str) -> Container:
         """One deployed container. Raises `NotFoundError`."""
         return state.read(self._layout, name).container
+
+    def mounted(self, name: str) -> Container:
+        """One deployed container, with the mounts that its image asks for. Raises `NotFoundError`."""
+        return state.read(self._layout, name).mounted
 
     def remove_network(self, name: str) -> None:
         """Raises `NotFoundError`, `ConflictError` naming the containers that are in it."""
@@ -75,6 +80,10 @@ class Removal(Ground):
     def remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove container *name* with its writable layer; with *volumes* also those that nobody named or shares.
 
+        The volumes that only its image asked for go in any case if it came from a definition: nobody has named them,
+        and podman's Quadlet, whose containers end with each stop, does not even keep them until the next start. What
+        ``ctrctl run`` made keeps them, as docker does.
+
         Raises `NotFoundError`, `ConflictError` when it runs and *force* is not given, `HostError` when it does not
         stop or the file system refuses.
         """
@@ -95,7 +104,7 @@ class Removal(Ground):
                 deployed = state.read(self._layout, name)
                 links, files = deployed.links, deployed.record.units
             try:
-                spare = self._only_used_by(self.get(name)) if volumes else ()
+                spare = self._spare(state.read(self._layout, name), every=volumes)
             except UserError:
                 spare = ()  # some record is damaged: keep what may be in use
             units = link_units(links)
@@ -145,8 +154,18 @@ class Removal(Ground):
         except UserError:
             return ()  # some record is damaged, and that must not keep this one
 
-    def _only_used_by(self, container: Container) -> tuple[str, ...]:
-        others = (c for c in self.deployed() if c.name != container.name)
+    def _erase_with_volumes(self, gone: state.Deployed) -> None:
+        """Erase a container that is retired, and the volumes that go with it."""
+        self._erase(gone.name)
+        for volume in self._spare(gone):
+            self._resources.erase_volume(volume)
+
+    def _spare(self, going: state.Deployed, *, every: bool = False) -> tuple[str, ...]:
+        """The volumes that go with *going*, as `remove` says, sorted; with *every* all that are anonymous."""
+        container = going.mounted if every else replace(going.container, mounts=going.record.image_volumes)
+        if not every and not going.container.source.startswith("/"):
+            return ()
+        others = (d.mounted for d in state.read_all(self._layout) if d.name != going.name)
         return tuple(sorted(anonymous_volumes(container) - {m.source for c in others for m in c.mounts}))
 
 

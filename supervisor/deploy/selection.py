@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.deploy import conflicts, networking, state
 from supervisor.deploy.conflicts import Prune
@@ -14,6 +14,7 @@ from supervisor.render.pod import holder
 from supervisor.render.sharing import namespace_owner
 from supervisor.spec.container import Container
 from supervisor.spec.pod import Pod
+from supervisor.spec.userns import IdMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,15 @@ class Selection:
         every = (*self.containers, *(one.container for one in self.others))
         return tuple(sorted(container.name for container in every if container.pod in wanted and container.pod))
 
+    def following(self, maps: Mapping[str, IdMaps | None]) -> Iterator[tuple[Deployed, Pod]]:
+        """What stays as it is but for its users, which change with its pod's: it as it is to be, and that pod. *maps*:
+        of the pods by name. With the users it had, it would not start, or run as the host's."""
+        pods = {pod.name: pod for pod in self.pods if pod.name in maps}
+        for one in self.others:
+            pod = pods.get(one.container.pod)
+            if pod and (one.container.user_namespace, one.record.id_maps) != (pod.user_namespace, maps[pod.name]):
+                yield replace(one, container=replace(one.container, user_namespace=pod.user_namespace)), pod
+
     def evicted(self) -> tuple[str, ...]:
         """Names of the wanted containers that are in a pod which goes; they stop with it."""
         gone = {pod.name for pod in self.gone_pods}
@@ -79,6 +89,7 @@ class Selection:
         every = (*self.containers, *(one.container for one in self.others if one.name not in self.present_pods))
         yield from networking.check_shared(every)
         yield from self._homeless(every)
+        yield from self._misled()
 
     def _homeless(self, containers: Iterable[Container]) -> Iterator[Problem]:
         pods = {pod.name for pod in self.pods} | self.present_pods.keys() - {pod.name for pod in self.gone_pods}
@@ -90,6 +101,15 @@ class Selection:
             elif container.pod and container.pod not in pods:
                 text = f"{container.name}: pod '{container.pod}', which it is to be in, does not exist"
                 yield Problem(container.source, 0, "", text)
+
+    def _misled(self) -> Iterator[Problem]:
+        """Containers that were compiled for another definition of their pod than the one that will be deployed."""
+        wishes = {pod.name: pod.pod.user_namespace for pod in self.present_pods.values()}
+        wishes |= {pod.name: pod.user_namespace for pod in self.pods}
+        for container in self.containers:
+            if container.user_namespace != wishes.get(container.pod, container.user_namespace):
+                text = "is deployed with other users (UserNS=) than its definition has; apply that too"
+                yield Problem(container.source, 0, "", f"{container.name}: pod {container.pod} {text}")
 
 
 def select(layout: Layout, containers: Iterable[Container], pods: Iterable[Pod], prune: Prune) -> Selection:

@@ -30,6 +30,10 @@ def read(layout: Layout) -> Settings:
         return Settings()
     except UnicodeDecodeError as error:
         raise DefinitionError((Problem(layout.settings, 0, "", "not UTF-8 text"),)) from error
+    except OSError as error:
+        raise DefinitionError(
+            (Problem(layout.settings, 0, "", f"cannot be read: {error.strerror or error}"),)
+        ) from error
 
 
 def parse(path: str, text: str) -> Settings:

@@ -16,7 +16,7 @@ A pod has a directory of the same form, with pod.json in the place of spec.json.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.errors import NotFoundError, UserError
 from supervisor.names import check_name, is_name, service_unit
@@ -52,6 +52,11 @@ class Deployed:
     def image(self) -> str:
         """Image id; empty with Rootfs=."""
         return self.record.image
+
+    @property
+    def mounted(self) -> Container:
+        """It with the mounts that its image asks for, too."""
+        return replace(self.container, mounts=(*self.container.mounts, *self.record.image_volumes))
 
     @property
     def links(self) -> tuple[Link, ...]:

@@ -1,8 +1,9 @@
 """``ctr-idle look NAME``: the program of ctr-idle@NAME.service. Stops a container that nobody has used for long enough.
 
-In use is a container that holds a connection of its sockets, or at whose sockets something arrived since the last look.
-Before it is stopped it is frozen, and looked at once more: what arrives from then on is not accepted any more but waits
-in the listening socket, and systemd starts the container for it as soon as this run has ended.
+In use is a container that holds a connection of its sockets or has yet to accept one, or at whose sockets something
+arrived since the last look. Before it is stopped it is frozen, and looked at once more: what arrives from then on is
+not accepted any more but waits in the listening socket, and systemd starts the container for it as soon as this run has
+ended.
 
 Imports little: it runs a few times for each period of `StopWhenIdleSec=`.
 """
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 #: In the runtime directory while the container is frozen by us; ctr-idle@.service looks for it.
 FROZEN = "idle-frozen"
+#: The init of `RunInit=`, as `supervisor.render.mounts` has it.
+INIT = "/run/.ctr-init"
 _FREEZE_SECONDS, _STOP_SECONDS, _POLL_SECONDS = 2.0, 10.0, 0.002
+#: ExecStop= is waited for with the container frozen, but it may be one that needs the container.
+_EXEC_STOP_SECONDS = 3.0
+#: States of a unit that a stop of another ends.
+_UP = ("active", "activating", "reloading", "refreshing")
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -39,7 +46,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             thaw(check_name(name), Layout())
         else:
             raise UserError("usage: ctr-idle look|thaw NAME")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0  # the run has ended meanwhile
     except (CtrError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -72,15 +79,16 @@ def is_used(scope: str, watched: record.Watched, before: record.Look) -> bool:
 
 
 def is_needed(name: str) -> bool:
-    """Whether its unit has a job, or another active unit requires it: stopping it would stop that one too."""
+    """Whether its unit has a job, or another unit that is up or starting requires it: stopping it would stop that one
+    too."""
     from supervisor.systemd.manager import Manager
 
     with Manager.open() as manager:
-        found = manager.properties(service_unit(name), "Unit", "Job", "RequiredBy", "BoundBy")
-        if found["Job"][0]:
+        found = manager.properties(service_unit(name), "Unit", "Job", "RequiredBy", "RequisiteOf", "BoundBy")
+        if found.pop("Job")[0]:
             return True
-        others = {unit for unit in (*found["RequiredBy"], *found["BoundBy"]) if not is_companion(unit, name)}
-        return any(manager.properties(unit, "Unit", "ActiveState")["ActiveState"] == "active" for unit in others)
+        others = {unit for units in found.values() for unit in units if not is_companion(unit, name)}
+        return any(manager.properties(unit, "Unit", "ActiveState")["ActiveState"] in _UP for unit in others)
 
 
 def is_companion(unit: str, name: str) -> bool:
@@ -91,9 +99,7 @@ def is_companion(unit: str, name: str) -> bool:
 def scope_of(name: str, places: str) -> str:
     """The control group of the run in *places*; empty when it is over."""
     try:
-        with open(f"{places}/pid", encoding="ascii") as file:
-            init = int(file.read())
-        with open(f"/proc/{init}/cgroup", encoding="utf-8") as file:
+        with open(f"/proc/{_init(places)}/cgroup", encoding="utf-8") as file:
             group = next(line.rstrip().removeprefix("0::") for line in file if line.startswith("0::"))
     except (OSError, ValueError, StopIteration):
         return ""
@@ -129,14 +135,47 @@ def _end(name: str, layout: Layout, scope: str, watched: record.Watched, before:
             manager.enqueue("stop", service_unit(name), "fail")
             _tell(name, layout, watched.timeout)
             # Its stop signal has to be there first: it is the first thing that the container sees when it goes on.
-            _reaches(lambda: _is_stopping(manager, name), _STOP_SECONDS)
+            if _is_signalled(manager, name):
+                _signal_below_init(manager, name, places, scope)
         finally:
             thaw(name, layout)
 
 
-def _is_stopping(manager: Manager, name: str) -> bool:
-    """Whether systemd has begun to stop it; until then its job waits for others."""
-    return bool(manager.properties(service_unit(name), "Unit", "ActiveState")["ActiveState"] != "active")
+def _is_signalled(manager: Manager, name: str) -> bool:
+    """Wait until systemd has sent its stop signal: its job may wait for others, and ExecStop= comes before it."""
+
+    def is_state(*states: str) -> bool:
+        found = manager.properties(service_unit(name), "Unit", "ActiveState", "SubState")
+        return found["ActiveState"] in ("deactivating", "inactive", "failed") and found["SubState"] not in states
+
+    return _reaches(is_state, _STOP_SECONDS) and _reaches(lambda: is_state("stop"), _EXEC_STOP_SECONDS)
+
+
+def _signal_below_init(manager: Manager, name: str, places: str, scope: str) -> None:
+    """The stop signal, also to the program that the init of `RunInit=` has started.
+
+    systemd signals the init, which passes it on when it runs again, when the program runs as well and may accept what
+    waits before. So the program gets the signal twice.
+    """
+    init = _init(places)
+    if not _read(f"/proc/{init}/cmdline").startswith(INIT):
+        return
+    signal = manager.properties(service_unit(name), "Service", "KillSignal")["KillSignal"]
+    for pid in connections.processes(scope):
+        if is_second(_read(f"/proc/{pid}/status"), init):
+            os.kill(pid, signal)
+
+
+def is_second(status: str, init: int) -> bool:
+    """Whether *status*, of proc_pid_status(5), is that of the process which *init*, the first of a container's process
+    numbers, has made first."""
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return fields["PPid"].split() == [str(init)] and fields["NSpid"].split()[-1:] == ["2"]
+
+
+def _init(places: str) -> int:
+    """The first process of the run in *places*. Raises FileNotFoundError when it is over."""
+    return int(_read(f"{places}/pid"))
 
 
 def _note(places: str, now: float, watched: record.Watched) -> None:
@@ -167,7 +206,7 @@ def _reads_one(path: str) -> bool:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
 
 

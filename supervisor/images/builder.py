@@ -7,13 +7,15 @@ a stop, a time limit or a memory limit of the unit ends or bounds all of them.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import resource
 import shutil
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +34,8 @@ _NAME = "localhost/ctr-build:latest"
 #: Lines of a failed step that an error repeats.
 _TAIL = 5
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP (.*)")
+#: The image of a step, new or from the cache: the beginning of its id, or all of it.
+_MADE = re.compile(r"(?:\[\d+/\d+\] )?--> (?:Using cache )?([0-9a-f]{11,64})$")
 #: What buildah wants for open files and processes, whether it may or not (its RLimitDefaultValue).
 _WANTED = 1 << 20
 #: For the images that were not given to it. Words that buildah 1.28 knows, too.
@@ -47,13 +51,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """exported.json, what went between the storage and our store: the images it was given (name, and id in our store),
-    their layers, and what came back."""
+    """exported.json, what the storage was given of our store: images (name, and id there) and their layers."""
 
     images: tuple[tuple[str, str], ...] = ()
     layers: exporting.Layers = ()
-    built: str = ""
-    """What buildah calls the image that was taken in last."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -83,10 +84,12 @@ def carry_out(request: BuildRequest, layout: Layout, environ: Mapping[str, str],
     try:
         builder = _Builder(request, layout, environ, say)
         builder.prepare()
-        if builder.build():
-            return Result((request.image,))
-        builder.put_out()
-        return Result()
+        built = builder.build()
+        same = bool(request.image) and built == request.built
+        if not same:
+            builder.put_out()
+        builder.tidy()
+        return Result((request.image,) if same else (), built=built)
     except CtrError as error:
         return Result.of_error(error)
     except OSError as error:
@@ -112,8 +115,7 @@ class _Builder:
         self._configuration = configuration
         self._exported_path = f"{self._state}/exported.json"
         self._exported = Exported()
-        self._image = request.image
-        self._built = ""
+        self._steps: set[str] = set()
 
     def prepare(self) -> None:
         """An empty place to work in, and the images to start from."""
@@ -147,16 +149,13 @@ class _Builder:
         shutil.rmtree(directory)
         return layers
 
-    def build(self) -> bool:
-        """Whether the image is the one that our store has. Raises `UserError` with the step that failed and the last
-        lines it wrote."""
-        id_file = f"{self._temporary}/id"
-        result = ("--tag", _NAME, "--iidfile", id_file, self._build.context)
+    def build(self) -> str:
+        """What buildah calls the image. Raises `UserError` with the step that failed and the last lines it wrote."""
+        # Not --iidfile, with which buildah 1.39 does not say what its steps have made.
+        result = ("--tag", _NAME, self._build.context)
         words = options(self._build, given=bool(self._bases))
         self._run(("buildah", "build", *words, *self._host_options(), *result))
-        with open(id_file, encoding="ascii") as file:
-            self._built = file.read().strip()
-        return bool(self._image) and self._built == self._exported.built
+        return self._call(("buildah", "images", "--quiet", "--no-trunc", _NAME), "the image").strip()
 
     def _run(self, argv: Sequence[str]) -> None:
         step = ""
@@ -175,6 +174,8 @@ class _Builder:
             for line in child.stdout:
                 text = line.rstrip("\r\n")
                 self._say(text)
+                if made := _MADE.match(text):
+                    self._steps.add(made[1])
                 if match := _STEP.match(text):
                     step = match[1]
                     tail.clear()
@@ -201,13 +202,28 @@ class _Builder:
                 yield from ("--group-add", group)
 
     def put_out(self) -> None:
-        """The image as a directory, and the storage without what only earlier builds needed."""
+        """The image as a directory."""
         output = f"dir:{self._state}/output"
         self._call(("buildah", "push", "--quiet", "--disable-compression", _NAME, output), "the image")
         exporting.adopt(Store(self._layout), f"{self._state}/output", self._exported.layers)
-        self._call(("buildah", "rmi", "--prune"), "the storage")
-        self._remember(built=self._built)
         self._clear()
+
+    def tidy(self) -> None:
+        """Remove from the storage what this build had no use for: images to start from, and the steps of earlier
+        builds. What its own steps made stays, of each stage: it is what the next one takes from the cache."""
+        wanted = {name for name, _ in self._bases}
+        given = self._exported.images
+        if gone := [name for name, _ in given if name not in wanted]:
+            self._remember(images=tuple(pair for pair in given if pair[0] in wanted))
+            self._remove(gone)
+        listed = json.loads(self._call(("buildah", "images", "--all", "--no-trunc", "--json"), "the storage"))
+        self._remove(unused(listed, self._steps))
+
+    def _remove(self, images: Sequence[str]) -> None:
+        """One at a time; with one that others are made of, or that went with another, buildah refuses."""
+        for image in images:
+            with contextlib.suppress(HostError):
+                self._call(("buildah", "rmi", image), image)
 
     def _clear(self) -> None:
         """Empty the directory for temporary files, which the unit has for its /var/tmp, too."""
@@ -227,6 +243,15 @@ class _Builder:
             said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise HostError(f"{self._build.source}: {what}: {argv[0]}: {said}")
         return done.stdout
+
+
+def unused(listed: Iterable[Mapping[str, Any]], steps: Iterable[str]) -> tuple[str, ...]:
+    """Of what buildah-images(1) says in JSON the ids of those that have no name and that none of *steps*, beginnings of
+    ids, has made. Newest first: an image goes before those that it is made of."""
+    kept = tuple(steps)
+    ordered = sorted(listed, key=lambda one: one.get("created", 0), reverse=True)
+    unnamed = (str(one["id"]).removeprefix("sha256:") for one in ordered if not one.get("names"))
+    return tuple(image for image in unnamed if not image.startswith(kept))
 
 
 def options(build: Build, *, given: bool) -> Iterator[str]:

@@ -42,6 +42,8 @@ class BuildRequest:
     bases: Bases
     image: str = ""
     """What was built last, if it is still in our store."""
+    built: str = ""
+    """What the builder called that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Record:
     bases: Bases = ()
     superseded: tuple[str, ...] = ()
     """Ids of images it was built into before, which may be in use still."""
+    built: str = ""
+    """What the builder calls *image*. Written with it, so never of an image that did not get into our store."""
 
 
 def unit(name: str) -> str:
@@ -97,31 +101,46 @@ def reason(build: Build, fingerprint: str, bases: Bases, layout: Layout) -> str:
 def request_build(
     build: Build, fingerprint: str, bases: Bases, manager: Manager, layout: Layout, on_line: OnLine
 ) -> Image:
-    """Build, and store the image under all its tags. *on_line* gets what the builder says.
+    """Build, and store the image under all its tags. *on_line* gets what the builder says. While another ctrctl builds
+    the same it is waited for; if that leaves nothing to do, its image is the answer.
 
     Raises `UserError` for a recipe that does not work, with the step and its last lines, and `HostError`.
     """
-    directory, kept = runtime(layout, build.name), state(layout, build.name)
-    name = unit(build.name)
-    with _locked(directory, build):
-        os.makedirs(kept, mode=0o700, exist_ok=True)
+    store = Store(layout)
+
+    def wait() -> None:
+        on_line(f"{build.source}: is being built just now; waiting for that")
+
+    with _reserved(build.name, layout, wait) as waited:
+        if waited and not reason(build, fingerprint, bases, layout):
+            return store.find(build.tags[0])
+        os.makedirs(state(layout, build.name), mode=0o700, exist_ok=True)
         # Whose it is has to be known also when the build fails.
         before = record(layout, build.name) or Record(build.name, build.source)
         _write_record(layout, replace(before, source=build.source))
-        store = Store(layout)
         present = any(image.id == before.image for image in store.list())
-        work.write(f"{directory}/request.json", BuildRequest(build, bases, before.image if present else ""))
+        last = (before.image, before.built) if present else ("", "")
+        result = _carried_out(BuildRequest(build, bases, *last), manager, layout, on_line)
+        image = _renamed(store, result.images[0], build) if result.images else _taken_in(build, manager, layout)
+        old = dict.fromkeys(one for one in (*before.superseded, before.image) if one not in ("", image.id))
+        made = Record(build.name, build.source, fingerprint, image.id, bases, tuple(old), result.built)
+        _write_record(layout, made)
+        return image
+
+
+def _carried_out(request: BuildRequest, manager: Manager, layout: Layout, on_line: OnLine) -> Result:
+    """What ctr-build@ says of *request*. Raises its errors."""
+    build = request.build
+    name = unit(build.name)
+    with _request_directory(build.name, manager, layout) as directory:
+        work.write(f"{directory}/request.json", request)
         with oneshot.limited(name, build.fetch.timeout, layout, *_places(build)):
             why = oneshot.run(name, manager, f"{directory}/progress", on_line)
         result = work.read(Result, f"{directory}/result.json")
-        if result is None:
-            raise HostError(f"{build.source}: {oneshot.explain(name, why, build.fetch.timeout)}")
-        result.raise_error()
-        image = _renamed(store, result.images[0], build) if result.images else _taken_in(build, manager, layout)
-        made = Record(build.name, build.source, fingerprint, image.id, bases)
-        old = dict.fromkeys(one for one in (*before.superseded, before.image) if one not in ("", image.id))
-        _write_record(layout, replace(made, superseded=tuple(old)))
-        return image
+    if result is None:
+        raise HostError(f"{build.source}: {oneshot.explain(name, why, build.fetch.timeout)}")
+    result.raise_error()
+    return result
 
 
 def _renamed(store: Store, image: str, build: Build) -> Image:
@@ -194,18 +213,35 @@ def _bind(key: str, path: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(directory: str, build: Build) -> Iterator[None]:
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _reserved(name: str, layout: Layout, on_wait: Callable[[], None]) -> Iterator[bool]:
+    """Be the only one who builds *name*. Yields whether that had to be waited for."""
+    directory = os.path.dirname(runtime(layout, name))
+    os.makedirs(directory, exist_ok=True)
+    # Not the request's own directory: whoever waits for that would have one that is removed. No name begins with a dot.
+    lock = os.open(f"{directory}/.{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConflictError(f"{build.source}: is being built just now; wait for it") from error
-        for name in ("request.json", "result.json", "progress"):  # of a ctrctl that was killed
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{directory}/{name}")
-        yield
+            waited = False
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            waited = True
+        yield waited
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _request_directory(name: str, manager: Manager, layout: Layout) -> Iterator[str]:
+    """An empty directory for a request, gone at the end. A ctrctl that was killed leaves its own, and its build
+    running, of other sources and with another drop-in: that is ended."""
+    directory = runtime(layout, name)
+    manager.stop(unit(name))
+    manager.reset_failed(unit(name))
+    shutil.rmtree(directory, ignore_errors=True)
+    os.mkdir(directory, mode=0o700)
+    try:
+        yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        os.close(lock)

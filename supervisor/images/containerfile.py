@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*$", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"#\s*[A-Za-z]+\s*=")
-_HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_.-]*)\1")
+#: A word of its own: neither the shell's ``<<<word`` nor its ``1<<N``.
+_HEREDOC = re.compile(r"(?:^|\s)\d*<<-?([\"']?)([A-Za-z_][A-Za-z0-9_.-]*)\1(?=\s|$)")
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::([-+])([^}]*))?\})")
 _MOUNT = re.compile(r"--mount=(\S+)")
 #: containers-transports(5): what lies elsewhere is the builder's business.
@@ -110,7 +111,7 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
             more = next(lines, "").strip()
             # A comment in the middle of a continued line does not end it.
             stripped = stripped if more.startswith("#") else f"{stripped[:-1].rstrip()} {more}"
-        word, _, rest = stripped.partition(" ")
+        word, rest = (*stripped.split(None, 1), "", "")[:2]
         if word.upper() in ("RUN", "COPY", "ADD"):
             for _, end in _HEREDOC.findall(rest):
                 while (inside := next(lines, None)) is not None and inside.strip() != end:

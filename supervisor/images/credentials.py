@@ -16,7 +16,7 @@ from supervisor.errors import UserError
 from supervisor.images.document import Document
 
 _MEMBERS = ("auths", "credHelpers")
-#: Bytes; a bundle of all authorities there are has a quarter of it.
+#: Characters; a bundle of all authorities there are has a quarter of it.
 _MAX_CERTIFICATE = 1 << 20
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
@@ -70,9 +70,13 @@ def certificates(directory: str) -> tuple[tuple[str, str], ...]:
     try:
         for name in sorted(os.listdir(directory) if directory else ()):
             if name.endswith((".crt", ".cert", ".key")):
-                with open(f"{directory}/{name}", encoding="ascii") as file:
-                    found.append((name, file.read(_MAX_CERTIFICATE)))
-    except (OSError, UnicodeDecodeError) as error:
+                # Bundles say beside each certificate whose it is, in any encoding.
+                with open(f"{directory}/{name}", encoding="utf-8", errors="replace") as file:
+                    text = file.read(_MAX_CERTIFICATE + 1)
+                if len(text) > _MAX_CERTIFICATE:
+                    raise UserError(f"{directory}/{name}: is longer than 1 MiB; leave the registry's own CA in it")
+                found.append((name, text))
+    except OSError as error:
         raise UserError(f"{directory}: the registry's certificates cannot be read: {error}") from error
     if directory and not found:
         raise UserError(f"{directory}: has no certificate; put the registry's CA there as ca.crt")

@@ -55,7 +55,8 @@ def _parts(build: Build) -> Iterator[bytes]:
     yield codec.line(build).encode()
     yield recipe(build).encode()
     for path in filter(None, (build.ignore_file, *(_secret_path(secret) for secret in build.secrets))):
-        yield from _file(path, os.lstat(path) if os.path.lexists(path) else None)
+        # What a link leads to: that is what the builder reads.
+        yield from _file(path, os.stat(path) if os.path.exists(path) else None)
     beside = build.context == os.path.dirname(build.source)
     try:
         yield from _directory(os.path.realpath(build.context), "", beside)
@@ -75,7 +76,10 @@ def _directory(path: str, name: str, beside: bool) -> Iterator[bytes]:
             continue
         below = f"{name}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
+            status = entry.stat(follow_symlinks=False)
+            # Without its times, which change with the definitions and the entries that do not count.
             yield os.fsencode(below)
+            yield repr((status.st_mode, status.st_uid, status.st_gid)).encode()
             yield from _directory(entry.path, below, False)
         else:
             yield from _file(below, entry.stat(follow_symlinks=False))

@@ -48,20 +48,19 @@ def explain(unit: str, result: str, timeout: float) -> str:
 
 @contextlib.contextmanager
 def limited(unit: str, seconds: float, layout: Layout, *settings: str) -> Iterator[None]:
-    """Give *unit*, which is not loaded, so many seconds for its start (0: its own), and further lines of [Service].
+    """Give *unit*, which is neither running nor failed, so many seconds for its start (0: its own), and further lines
+    of [Service].
 
-    It needs no daemon-reload: a unit that is at rest is read when it is started.
+    It needs no daemon-reload: a unit that is at rest is not in systemd's memory, and is read when it is started.
     """
     directory = f"{layout.runtime_units}/{unit}.d"
-    lines = [*([f"TimeoutStartSec={seconds:g}s"] if seconds else []), *settings]
-    if not lines:
-        yield
-        return
     path = f"{directory}/50-limits.conf"
-    os.makedirs(directory, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(["[Service]", *lines, ""]))
+    lines = [*([f"TimeoutStartSec={seconds:g}s"] if seconds else []), *settings]
     try:
+        # Also when there is nothing to say: a ctrctl that was killed may have left what it said.
+        os.makedirs(directory, exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(["[Service]", *lines, ""]))
         yield
     finally:
         with contextlib.suppress(OSError):

@@ -54,6 +54,8 @@ class Result:
     images: tuple[str, ...] = ()
     kind: str = ""
     message: str = ""
+    built: str = ""
+    """What the builder calls the image it made."""
 
     @classmethod
     def of_error(cls, error: CtrError) -> Result:

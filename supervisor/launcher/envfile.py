@@ -28,6 +28,7 @@ _PRIVATE = frozenset(
         "INVOCATION_ID",
         "JOURNAL_STREAM",
         "LOGS_DIRECTORY",
+        "LOG_NAMESPACE",
         "MAINPID",
         "MAINPIDFDID",
         "MANAGERPID",
@@ -41,6 +42,8 @@ _PRIVATE = frozenset(
         "RUNTIME_DIRECTORY",
         "SERVICE_RESULT",
         "STATE_DIRECTORY",
+        "SYSTEMD_ACTIVATION_SCOPE",
+        "SYSTEMD_ACTIVATION_UNIT",
         "SYSTEMD_EXEC_PID",
         "WATCHDOG_PID",
         "WATCHDOG_USEC",
@@ -55,12 +58,13 @@ def merged_config(
     keep: frozenset[str],
     variables: Mapping[str, str] | None = None,
     host: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> str:
     """The text of the configuration at path *config*, its process.env extended by *files*; later files win.
 
     *keep*: names that ``Environment=`` sets, which win over every file. *variables* win over everything. *host*: our
-    own environment, over which everything wins (``EnvironmentHost=``). A file with '-' in front may be missing. Raises
-    `UserError` naming file and line.
+    own environment, over which everything wins (``EnvironmentHost=``). *environ*: where bare names in the files are
+    looked up. A file with '-' in front may be missing. Raises `UserError` naming file and line.
     """
     with open(config, encoding="utf-8") as file:
         document = json.load(file)
@@ -76,7 +80,7 @@ def merged_config(
             raise UserError(f"environment file {path}: {error.strerror}; create it or drop EnvironmentFile=") from error
         except UnicodeDecodeError as error:
             raise UserError(f"environment file {path}: not UTF-8 text") from error
-        environment.update({key: value for key, value in parse(path, text).items() if key not in keep})
+        environment.update({key: value for key, value in parse(path, text, environ).items() if key not in keep})
     environment.update(variables or {})
     document["process"]["env"] = [f"{key}={value}" for key, value in environment.items()]
     return json.dumps(document)
@@ -91,15 +95,27 @@ def public(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def parse(path: str, text: str) -> dict[str, str]:
-    """``NAME=value`` lines as podman-run(1) ``--env-file`` reads them: '#' comments, no quoting, the value as it is."""
+def parse(path: str, text: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables that *text* sets, as podman-run(1) ``--env-file`` reads it: '#' comments, no quoting.
+
+    ``NAME=value`` is the value as it is; ``NAME`` alone passes on what *environ* has, if anything, and ``NAME*`` all
+    that begins so. Raises `UserError` naming file and line.
+    """
     values: dict[str, str] = {}
+    known = public(environ or {})
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.lstrip()
         if not stripped or stripped.startswith("#"):
             continue
         name, equals, value = stripped.rstrip("\r").partition("=")
-        if not equals or not name or any(c.isspace() for c in name) or "\0" in value:
+        if not equals:
+            values |= {key: known[key] for key in known if _is_meant(key, name)}
+        elif not name or any(c.isspace() for c in name) or "\0" in value:
             raise UserError(f"{path}:{number}: {stripped!r} is not an assignment; write NAME=value")
-        values[name] = value
+        else:
+            values[name] = value
     return values
+
+
+def _is_meant(name: str, written: str) -> bool:
+    return name.startswith(written[:-1]) if written.endswith("*") else name == written

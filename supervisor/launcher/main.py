@@ -53,14 +53,17 @@ class _Start:
             from supervisor.launcher import activation
 
             self.passed = activation.receive(self.environ)
+        # What a run left whose cleanup could not do its work.
+        left = (f"{self.places}/layers", f"{self.places}/overlays", f"{self.state_root}/{self.plan.name}")
+        programs.remove_trees(*left)
         for path in (self.state_root, f"{self.places}/layers", self.plan.rootfs):
             os.makedirs(path, 0o755, exist_ok=True)
         os.chmod(self.places, 0o700)
-        with open(f"{self.places}/plan.new", "w", encoding="utf-8") as file:
+        # The directory may be opened to the container's root (`supervisor.launcher.users`); the plan is not for it.
+        new = os.open(f"{self.places}/plan.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(new, "w", encoding="utf-8") as file:
             file.write(self.plan.text)
         os.rename(f"{self.places}/plan.new", f"{self.places}/plan")
-        # What a run left whose cleanup could not do its work.
-        programs.remove_trees(f"{self.state_root}/{self.plan.name}")
         if self.plan.volumes:
             from supervisor.launcher import volumes
 
@@ -76,7 +79,8 @@ class _Start:
 
             plan = self.plan
             variables, host = self._secret_variables(), self.environ if plan.env_host else {}
-            text = merged_config(f"{self.bundle}/config.json", plan.env_files, plan.env_keep, variables, host)
+            path = f"{self.bundle}/config.json"
+            text = merged_config(path, plan.env_files, plan.env_keep, variables, host, self.environ)
             self.bundle = self.places
             with open(os.open(f"{self.bundle}/config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(text)

@@ -85,7 +85,7 @@ class Plan:
         self.scratch = one("scratch")
         self.mounts = _columns(values, "mount", 4)
         self.chowns = _columns(values, "chown", 2)
-        self.relabels = _columns(values, "relabel", 2)
+        self.relabels = _columns(values, "relabel", 3)
         self.poststop = one("poststop") == "1"
         self.env_files = tuple(values.get("env-file", ()))
         self.env_host = one("env-host") == "1"

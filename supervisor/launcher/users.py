@@ -6,12 +6,11 @@ Only those containers import this. Called in the stub, in the mount namespace of
 from __future__ import annotations
 
 import os
-import stat
 
 from supervisor.errors import HostError
 from supervisor.launcher import idmap, programs, rootfs
 from supervisor.network import namespace
-from supervisor.runtime.foreign import FilesAs
+from supervisor.runtime.foreign import FilesAs, give_pipes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,10 +66,8 @@ def mount_layers(
 
 
 def own_streams(plan: Plan) -> None:
-    """Let the container's root open /dev/stdout anew, as nginx does: give it the pipes among 0, 1 and 2."""
-    for fd in range(3):
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            os.fchown(fd, int(plan.users[1]), int(plan.users[2]))
+    """Let the container's root open /dev/stdin, stdout and stderr anew."""
+    give_pipes(range(3), int(plan.users[1]), int(plan.users[2]))
 
 
 def run_inside(command: tuple[str, ...], users: str, complaints: int) -> int:

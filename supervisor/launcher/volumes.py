@@ -67,8 +67,9 @@ def prepare(plan: Plan, places: str) -> None:
         _check(source, target, over, rest, plan.rootfs)
     for source, owner in plan.chowns:
         _change_owner(source, owner, places)
-    for source, label in plan.relabels:
-        _relabel(source, label, places)
+    for source, label, once in plan.relabels:
+        if not (once and _has_label(source, label)):
+            _relabel(source, label, places)
 
 
 def wait_patiently(report: int, notify_socket: str) -> None:
@@ -275,6 +276,14 @@ def _relabel(source: str, label: str, places: str) -> None:
     os.close(found)
     if problem:
         raise HostError(f"{source}: labelling it {label}: {problem}")
+
+
+def _has_label(source: str, label: str) -> bool:
+    """Whether *source* itself has the SELinux *label*: chcon gives it to a directory after what is in it."""
+    try:
+        return os.getxattr(source, "security.selinux").rstrip(b"\0") == label.encode()
+    except OSError:  # without a label, or on a file system without labels
+        return False
 
 
 def _to_give(source: str, doing: str = "option U would give away") -> int:

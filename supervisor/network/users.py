@@ -10,6 +10,7 @@ import os
 
 from supervisor.errors import HostError
 from supervisor.network import namespace
+from supervisor.spec import mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,4 @@ def _unshare() -> None:
 
 def outside(mapped: Iterable[tuple[str, ...]], number: int) -> int:
     """What *number* inside is outside; -1 when it is not mapped."""
-    for first, host, length in mapped:
-        if int(first) <= number < int(first) + int(length):
-            return int(host) + number - int(first)
-    return -1
+    return mapping.outside(number, ((int(first), int(host), int(length)) for first, host, length in mapped))

@@ -10,17 +10,12 @@ import os
 import select
 import time
 
-from supervisor.errors import HostError
 from supervisor.health.plan import PROCESS, STARTUP_PROCESS
 from supervisor.health.record import TIMED_OUT, Result
 from supervisor.probe.run import Run
-from supervisor.runtime import argv, entry, failure
+from supervisor.runtime import argv, entry, failure, group
 
 _GROUP, _LOG, _MERGED = "ctr-probe", "health.log", "health-process.json"
-_SIGKILL = 9
-#: How long the runtime may take to collect a command that was killed.
-_REAP_SECONDS = 1.0
-_POLL_SECONDS = 0.002
 #: Of an output without limit.
 _LONGEST = 1 << 20
 
@@ -36,15 +31,15 @@ def execute(run: Run, *, startup: bool) -> Result:
         _document(run, STARTUP_PROCESS if startup else PROCESS),
         log=f"{run.places}/{_LOG}",
     )
-    group = f"{run.scope}/{_GROUP}"
-    _empty(group)  # what a probe left that was killed
-    os.mkdir(group)  # not its parents: a scope that has just ended stays ended
+    own = f"{run.scope}/{_GROUP}"
+    group.remove(own)  # what a probe left that was killed
+    os.mkdir(own)  # not its parents: a scope that has just ended stays ended
     _forget(f"{run.places}/{_LOG}")
     began, start = time.monotonic(), time.time()
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        child = entry.spawn(command, group, (null, writer, writer))
+        child = entry.spawn(command, own, (null, writer, writer))
     finally:
         os.close(writer)
         os.close(null)
@@ -53,12 +48,12 @@ def execute(run: Run, *, startup: bool) -> Result:
         output = _Output(reader, most)
         in_time = output.collect(child, began + timeout if timeout else None)
         if not in_time:
-            _kill(group, child)
+            group.kill(own, child)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.take()
     finally:
         os.close(reader)
-        _empty(group)
+        group.remove(own)
     if not in_time:
         text = f"no answer within {timeout:g} s"
         return Result(start, time.time(), TIMED_OUT, (f"{text}\n{output.text}" if output.text else text)[:most])
@@ -127,47 +122,6 @@ def _document(run: Run, name: str) -> str:
     with open(os.open(merged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
         json.dump(document, file)
     return merged
-
-
-def _kill(group: str, child: int) -> None:
-    """Kill what is in *group*: first the others, so that the runtime *child* collects its command. A process whose
-    runtime is gone becomes a child of the container's init, which may never collect it."""
-    for pid in _read(f"{group}/cgroup.procs").split():
-        if int(pid) != child:
-            try:
-                os.kill(int(pid), _SIGKILL)
-            except ProcessLookupError:
-                continue
-    handle = os.pidfd_open(child)
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    poll.poll(_REAP_SECONDS * 1000)
-    os.close(handle)
-    _write(f"{group}/cgroup.kill", "1")
-
-
-def _empty(group: str) -> None:
-    """Have no control group *group* any more, and none of its processes. Raises `HostError` when it stays."""
-    deadline = time.monotonic() + _REAP_SECONDS
-    while True:
-        try:
-            os.rmdir(group)
-            return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise HostError(f"{group}: its processes cannot be killed: {error.strerror}") from error
-        _write(f"{group}/cgroup.kill", "1")
-        time.sleep(_POLL_SECONDS)
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text)
-    except OSError:
-        return  # it went away
 
 
 def _read(path: str) -> str:

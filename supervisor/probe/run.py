@@ -17,6 +17,7 @@ from supervisor.health.plan import FILE, Plan, loads
 from supervisor.names import check_name, healthy_unit, scope_unit, service_unit
 from supervisor.paths import Layout
 from supervisor.runtime import entry
+from supervisor.runtime import group as groups
 
 #: In the runtime directory of the run.
 RECORD, LOCK = "health", "health.lock"
@@ -47,10 +48,9 @@ class Run:
             self.invocation = os.readlink(f"{layout.root}/run/systemd/units/invocation:{service_unit(name)}")
         except (OSError, ValueError) as error:
             raise _not_running(name) from error
-        scope, found, _ = f"{group}/".partition(f"/{scope_unit(name)}/")
-        if not found:
+        self.scope = groups.of_scope(group, scope_unit(name))
+        if not self.scope:
             raise _not_running(name)
-        self.scope = f"{scope}/{scope_unit(name)}"
 
     def __enter__(self) -> Run:
         return self

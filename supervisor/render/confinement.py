@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor.errors import UserError
-from supervisor.render import labels, masking, seccomp
+from supervisor.render import labels, masking, seccomp, userns
 from supervisor.render.facts import HostFacts
 from supervisor.spec.container import Container
 
@@ -35,7 +35,8 @@ def linux(container: Container, bounding: tuple[str, ...], facts: HostFacts) -> 
     that cannot be read, or is none."""
     security = container.security
     found: dict[str, Any] = {}
-    if hidden := masking.hidden(security, privileged=container.privileged):
+    hosts_proc = "/proc" in userns.borrowed(container)
+    if hidden := masking.hidden(security, privileged=container.privileged, hosts_proc=hosts_proc):
         found["maskedPaths"] = list(hidden)
     if sealed := masking.read_only(security, privileged=container.privileged):
         found["readonlyPaths"] = list(sealed)

@@ -32,8 +32,10 @@ DEFAULT_POLICY = (
 )
 
 #: Made by the runtime or by mounts of ours in every container.
-_NEVER_COPIED = ("/dev/console", "/dev/ptmx", "/dev/pts/", "/dev/shm/", "/dev/mqueue/", "/dev/tty")
-_RUNTIME_MAKES = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+_NEVER_COPIED = ("/dev/pts/", "/dev/shm/", "/dev/mqueue/")
+_RUNTIME_MAKES = frozenset(
+    f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "console", "ptmx", "tty")
+)
 
 
 @dataclass(frozen=True, slots=True)

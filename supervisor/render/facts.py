@@ -77,7 +77,7 @@ class HostFacts:
     apparmor: frozenset[str] | None = None
     """The loaded profiles; None where the kernel has no AppArmor."""
     selinux: Selinux | None = None
-    """None where the host does not enforce labels."""
+    """None where the host does not know labels."""
     cdi_specs: tuple[HostText, ...] = ()
     """Specifications of the Container Device Interface, the ones that win last; read for those who name a device."""
     existing: frozenset[str] = frozenset()

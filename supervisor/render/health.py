@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields, replace
 
 from supervisor.errors import UserError
 from supervisor.health import plan
@@ -17,7 +18,7 @@ from supervisor.render import oci
 from supervisor.render.facts import HostFacts
 from supervisor.render.files import File
 from supervisor.spec.container import Container
-from supervisor.spec.health import HealthCheck, Notify, StartupProbe
+from supervisor.spec.health import HealthAction, HealthChanges, HealthCheck, Notify, StartupProbe
 from supervisor.spec.image import Image
 
 #: The timer is for when the supervisor does not run: so much later than its probe would have been.
@@ -25,10 +26,14 @@ _GRACE_SECONDS = 60.0
 
 
 def check(container: Container, image: Image | None) -> HealthCheck | None:
-    """The container's health check: its own, else the image's, unless it wants none."""
+    """The container's health check: its own, else the image's with its changes, unless it wants none."""
     if container.no_health:
         return None
-    return container.health or (image.config.health if image else None)
+    found = image.config.health if image else None
+    if container.health or found is None or container.health_changes is None:
+        return container.health or found
+    changes = ((f.name, getattr(container.health_changes, f.name)) for f in fields(HealthChanges))
+    return replace(found, **{name: value for name, value in changes if value is not None})
 
 
 def files(container: Container, image: Image | None, facts: HostFacts, configuration: str) -> tuple[File, ...]:
@@ -88,6 +93,10 @@ def companions(container: Container, image: Image | None) -> list[str]:
 def _check(container: Container, found: HealthCheck | None) -> None:
     if container.notify is Notify.HEALTHY and found is None:
         raise UserError("Notify=healthy: there is no health check to wait for; set HealthCmd=")
+    changes = container.health_changes or HealthChanges()
+    for key, asked in (("OnFailure", changes.action not in (None, HealthAction.NONE)), ("StartupCmd", changes.startup)):
+        if asked and found is None:
+            raise UserError(f"Health{key}=: the image has no health check of its own; set HealthCmd=")
     if container.notify is not Notify.STARTED and container.oneshot:
         raise UserError("Notify=: a container that runs to completion has started when it has ended; remove it")
     for command in (found.command, found.startup.command if found.startup else ("x",)) if found else ():

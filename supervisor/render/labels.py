@@ -30,11 +30,13 @@ class Labels:
 
 
 def labels(container: Container, selinux: Selinux | None) -> Labels:
-    """Raises `UserError` for a policy without contexts for containers."""
-    if selinux is None:
+    """A policy without contexts for containers gives them no labels, as with podman. Raises `UserError` for such a one
+    when *container* asks for some."""
+    wanted = container.security
+    asked = wanted.label_type or wanted.label_file_type or wanted.label_level
+    if selinux is None or not (asked or (selinux.process and selinux.file)):
         return Labels()
     process, files = _parts(selinux.process, "process"), _parts(selinux.file, "file")
-    wanted = container.security
     shares = NamespaceMode.HOST in (container.pid_namespace, container.ipc_namespace)
     if container.privileged or shares or not wanted.label:
         return Labels("", _joined(files[:3], _ALL_CATEGORIES), "")

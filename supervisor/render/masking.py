@@ -29,6 +29,8 @@ HIDDEN = (
     "/sys/firmware",
     "/sys/fs/selinux",
 )
+#: What the host may have mounted below /proc; a /proc of the container's own has nothing there.
+BELOW_PROC = ("/proc/fs/nfsd", "/proc/sys/fs/binfmt_misc")
 READ_ONLY = ("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 CGROUPS = "/sys/fs/cgroup"
@@ -36,9 +38,10 @@ CGROUPS = "/sys/fs/cgroup"
 _NESTED = ("/sys/fs/selinux", "/proc")
 
 
-def hidden(security: Security, *, privileged: bool) -> tuple[str, ...]:
-    """OCI ``maskedPaths``, each once. What Mask= names is hidden in a privileged container too."""
-    usual = () if privileged else _kept(HIDDEN, security)
+def hidden(security: Security, *, privileged: bool, hosts_proc: bool = False) -> tuple[str, ...]:
+    """OCI ``maskedPaths``, each once. What Mask= names is hidden in a privileged container too. *hosts_proc*: /proc is
+    the host's own, with what is mounted below it, which READ_ONLY does not seal."""
+    usual = () if privileged else _kept((*HIDDEN, *(BELOW_PROC if hosts_proc else ())), security)
     return tuple(dict.fromkeys((*usual, *security.mask)))
 
 

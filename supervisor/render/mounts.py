@@ -18,6 +18,7 @@ from supervisor.render.sharing import finds_network, namespace_owner, shared_mem
 from supervisor.spec.container import Container, Mount, MountType
 from supervisor.spec.health import Notify
 from supervisor.spec.network import NetworkMode
+from supervisor.spec.userns import IdMaps
 from supervisor.spec.volume import Volume
 
 #: Where ``RunInit=`` puts the host's init.
@@ -25,6 +26,8 @@ INIT_TARGET = "/run/.ctr-init"
 #: Where a container with ``Notify=yes`` finds the socket for sd_notify(3). Its directory is bound, so that a socket
 #: that is made anew is found as well.
 NOTIFY_SOCKET = "/run/notify/notify.sock"
+#: Where a read-only container has a tmpfs (podman-run(1), ``--read-only-tmpfs``).
+READ_ONLY_TMPFS = ("/tmp", "/var/tmp", "/run")
 #: Deployed beside config.json and bound into the container; see `supervisor.render.tree`.
 CURRENT = "current"
 
@@ -82,12 +85,19 @@ def host_files(container: Container) -> tuple[str, ...]:
 
 
 def mounts(
-    container: Container, facts: HostFacts, layout: Layout, known: Mapping[str, Volume] | None = None
+    container: Container,
+    facts: HostFacts,
+    layout: Layout,
+    known: Mapping[str, Volume] | None = None,
+    own_files: tuple[str, ...] = (),
+    id_maps: IdMaps | None = None,
 ) -> tuple[OciMount, ...]:
-    """Every mount of *container*, parents first. *known*: volumes that somebody defined, by name. Raises `UserError`
-    naming the mount that cannot be."""
-    kernel = (_borrowed(m) if m.destination in userns.borrowed(container) else m for m in _kernel(container, layout))
-    by_target = {m.destination: m for m in (*kernel, *_ours(container, facts, layout))}
+    """Every mount of *container*, parents first. *known*: volumes that somebody defined, by name. *own_files*: names of
+    files that are deployed for its /etc. *id_maps*: of its user namespace. Raises `UserError` naming the mount that
+    cannot be."""
+    made = _kernel(container, layout, id_maps)
+    kernel = (_borrowed(m) if m.destination in userns.borrowed(container) else m for m in made)
+    by_target = {m.destination: m for m in (*kernel, *_ours(container, facts, layout, own_files))}
     given = ((_restricted(mount, known or {}), source) for mount, source in sources(container, layout))
     users = [_user_mount(mount, source, facts) for mount, source in given]
     users += [_user_mount(mount, mount.source, facts) for mount in secrets.mounts(container, layout)]
@@ -96,7 +106,7 @@ def mounts(
         raise UserError(f"mount {twice}: given twice; keep one")
     taken = {m.destination: m for m in users}
     if container.read_only and container.read_only_tmpfs:
-        by_target |= {t: _tmpfs(t, ("rw",)) for t in ("/tmp", "/var/tmp", "/run")}
+        by_target |= {t: _tmpfs(t, ("rw",)) for t in READ_ONLY_TMPFS}
     by_target |= taken
     by_target |= {m.target: OciMount(m.target, m.type, m.source, m.options) for m in cdi.mounts(container, facts)}
     return tuple(sorted(by_target.values(), key=lambda m: m.destination.rstrip("/").count("/")))
@@ -165,18 +175,22 @@ def volume_directories(container: Container, layout: Layout) -> tuple[str, ...]:
     return tuple(f"{layout.volumes}/{name}" for name in dict.fromkeys(names))
 
 
-def _kernel(container: Container, layout: Layout) -> tuple[OciMount, ...]:
+def _kernel(container: Container, layout: Layout, id_maps: IdMaps | None) -> tuple[OciMount, ...]:
     rw = "rw" if container.privileged else "ro"
     cgroups = "rw" if masking.writable_cgroups(container.security) else rw
     # podman: --read-only --read-only-tmpfs=false makes the tmpfs on /dev and /dev/shm read-only as well.
     sealed = ("ro",) if container.read_only and not container.read_only_tmpfs else ()
+    terminals = ("gid=5",) if userns.has_group(5, id_maps) else ()
     return (
         OciMount("/proc", "proc", "proc", ("nosuid", "noexec", "nodev")),
         OciMount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k", *sealed)),
         OciMount("/sys", "sysfs", "sysfs", ("rprivate", "nosuid", "noexec", "nodev", rw)),
         OciMount("/sys/fs/cgroup", "cgroup", "cgroup", ("rprivate", "nosuid", "noexec", "nodev", "relatime", cgroups)),
         OciMount(
-            "/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *terminals),
         ),
         OciMount("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev")),
         _shm(container, layout, sealed),
@@ -184,9 +198,11 @@ def _kernel(container: Container, layout: Layout) -> tuple[OciMount, ...]:
 
 
 def _borrowed(mount: OciMount) -> OciMount:
-    """The host's own file system at the target of *mount*, with the same restrictions."""
-    kept = [option for option in mount.options if option in ("nosuid", "noexec", "nodev", "ro", "rw")]
-    return OciMount(mount.destination, "bind", mount.destination, ("rbind", "rprivate", *kept))
+    """The host's own file system at the target of *mount*, with the same restrictions. Read-only is what lies below,
+    too (/sys/kernel/debug): the container's root may be the host's."""
+    kept = [option for option in mount.options if option in ("nosuid", "noexec", "nodev", "rw")]
+    sealed = ("rro",) if "ro" in mount.options else ()
+    return OciMount(mount.destination, "bind", mount.destination, ("rbind", "rprivate", *kept, *sealed))
 
 
 def _shm(container: Container, layout: Layout, sealed: tuple[str, ...]) -> OciMount:
@@ -196,11 +212,11 @@ def _shm(container: Container, layout: Layout, sealed: tuple[str, ...]) -> OciMo
     return OciMount("/dev/shm", "tmpfs", "shm", options)
 
 
-def _ours(container: Container, facts: HostFacts, layout: Layout) -> list[OciMount]:
+def _ours(container: Container, facts: HostFacts, layout: Layout, own_files: tuple[str, ...]) -> list[OciMount]:
     # Never writable: these files are part of the deployed record.
     options = ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev")
     deployed = f"{layout.container(container.name)}/{CURRENT}"
-    found = [OciMount("/etc/hostname", "bind", f"{deployed}/hostname", options)]
+    found = [OciMount(f"/etc/{name}", "bind", f"{deployed}/{name}", options) for name in ("hostname", *own_files)]
     if finds_network(container):
         # Made anew with the namespace, and its containers' own to change, as with docker and podman.
         directory = layout.resolving(namespace_owner(container))

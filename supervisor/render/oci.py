@@ -11,6 +11,7 @@ from typing import Any
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
+from supervisor.render import accounts as account_files
 from supervisor.render import capabilities, cdi, confinement, devices, mounts, readiness, sharing, userns, users
 from supervisor.render.facts import HostFacts
 from supervisor.spec.container import Container, Runtime
@@ -77,6 +78,9 @@ def config(
     its user namespace. Raises `UserError` without the container's name in front."""
     image_config = image.config if image else ImageConfig()
     owner = user(container, image, accounts)
+    changed = own_accounts(container, image, accounts)
+    working_directory = _working_directory(container, image_config)
+    home = account_files.home(working_directory) if changed.passwd else owner.home
     bounding = capabilities.bounding_set(
         container.add_capabilities, container.drop_capabilities, container.privileged, facts.capabilities
     )
@@ -88,8 +92,8 @@ def config(
             "additionalGids": _groups(container, owner, facts),
         },
         "args": arguments(container, image_config),
-        "env": [f"{name}={value}" for name, value in environment(container, image_config, owner.home, facts).items()],
-        "cwd": _working_directory(container, image_config),
+        "env": [f"{name}={value}" for name, value in environment(container, image_config, home, facts).items()],
+        "cwd": working_directory,
         "capabilities": capabilities.process_sets(
             bounding, container.add_capabilities, owner.uid == 0 or container.privileged
         ),
@@ -108,7 +112,7 @@ def config(
         **({} if container.pod or sharing.is_hosts("uts", container) else {"hostname": hostname(container, facts)}),
         "mounts": [
             {"destination": m.destination, "type": m.type, "source": m.source, "options": list(m.options)}
-            for m in mounts.mounts(container, facts, layout, known)
+            for m in mounts.mounts(container, facts, layout, known, account_files.names(changed), id_maps)
         ],
         **({"hooks": hooks} if hooks else {}),
         "annotations": _annotations(container) | confinement.orders(container, facts),
@@ -119,12 +123,23 @@ def config(
 
 def user(container: Container, image: Image | None, accounts: users.Accounts) -> users.User:
     """Who the container runs as. Raises `UserError` when its *accounts* do not know them."""
+    origin = f"image {container.image}" if image else container.rootfs or "the root file system"
+    return users.resolve(_wanted_user(container, image), container.supplementary_groups, accounts, origin)
+
+
+def own_accounts(container: Container, image: Image | None, accounts: users.Accounts) -> users.Accounts:
+    """Texts of the account files that the container has instead of its root's *accounts*; '' where it has those. Raises
+    `UserError` as `user` does."""
+    directory = _working_directory(container, image.config if image else ImageConfig())
+    owner = user(container, image, accounts)
+    return account_files.completed(container, _wanted_user(container, image), owner, accounts, directory)
+
+
+def _wanted_user(container: Container, image: Image | None) -> str:
     default = image.config.user if image else ""
     if container.user_namespace and container.user_namespace.user:
         default = container.user_namespace.user
-    wanted = container.user if container.user is not None else default
-    origin = f"image {container.image}" if image else container.rootfs or "the root file system"
-    return users.resolve(wanted, container.supplementary_groups, accounts, origin)
+    return container.user if container.user is not None else default
 
 
 def arguments(container: Container, image: ImageConfig) -> list[str]:

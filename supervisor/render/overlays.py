@@ -31,17 +31,18 @@ def plan_lines(
     scratch = f"{layout.container(container.name)}/scratch"
     is_scratch_used = False
     for number, mount in enumerate(container.mounts):
-        image = _image(mount, known)
-        if not (mounts.is_overlaid(mount) or image):
+        if place := place_of_content(number, container, known, layout):
+            yield "overlay", (place, "", "", "1" if userns.is_shifted(container) else "")
+            yield from _layers(place, known[mount.source].image, facts)
+        if not mounts.is_overlaid(mount):
             continue
         place = mounts.overlay_place(number, container, layout)
         upper, work = _upper(mount, f"{scratch}/{number}")
         is_scratch_used = is_scratch_used or bool(upper and not work)
         shifted = userns.is_shifted(container) and mount.type is not MountType.BIND
         yield "overlay", (place, upper, work, "1" if shifted and not work else "")
-        if image:
-            for layer in _stored(image, facts).layers:
-                yield "lower", (place, layer.kind, layer.path, layer.data)
+        if mount.type is MountType.IMAGE:
+            yield from _layers(place, mount.source, facts)
         elif userns.is_idmapped(mount, container):
             on_disk = mounts.source_on_host(mount, layout)
             yield "lower", (place, "shifted", mounts.content(number, container, layout), on_disk)
@@ -56,7 +57,7 @@ def place_of_content(number: int, container: Container, known: Mapping[str, Volu
     own."""
     mount = container.mounts[number]
     is_copied = mount.type is MountType.VOLUME and _image(mount, known)
-    return mounts.overlay_place(number, container, layout) if is_copied else ""
+    return f"{mounts.overlay_place(number, container, layout)}.image" if is_copied else ""
 
 
 def images(container: Container, known: Mapping[str, Volume]) -> tuple[str, ...]:
@@ -69,6 +70,11 @@ def image_ids(container: Container, known: Mapping[str, Volume], facts: HostFact
     return tuple(dict.fromkeys(_stored(image, facts).id for image in images(container, known)))
 
 
+def _layers(place: str, image: str, facts: HostFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for layer in _stored(image, facts).layers:
+        yield "lower", (place, layer.kind, layer.path, layer.data)
+
+
 def _stored(image: str, facts: HostFacts) -> StoredImage:
     for found in facts.images:
         if found.reference == image:
@@ -79,8 +85,7 @@ def _stored(image: str, facts: HostFacts) -> StoredImage:
 def _image(mount: Mount, known: Mapping[str, Volume]) -> str:
     if mount.type is MountType.IMAGE:
         return mount.source
-    is_filled = mount.type is MountType.VOLUME and not mounts.is_overlaid(mount) and not mounts.subpath(mount)
-    volume = known.get(mount.source) if is_filled else None
+    volume = known.get(mount.source) if mount.type is MountType.VOLUME else None
     return volume.image if volume else ""
 
 

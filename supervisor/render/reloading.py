@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from supervisor.definitions import values
+from supervisor.errors import UserError
 from supervisor.render import signals
 from supervisor.render.files import File
 from supervisor.spec.container import Container
@@ -12,12 +14,32 @@ _PROGRAM = "/usr/lib/ctr/ctr-reload"
 #: Read by `supervisor.launcher.reload`.
 PROCESS = "reload.json"
 
+#: systemd-system.conf(5), DefaultTimeoutStartSec=.
+_DEFAULT_SECONDS = 90.0
+_EARLIER = 5.0
+
 
 def service_lines(container: Container) -> list[str]:
     """[Service] lines of ctr@NAME.service. Raises `UserError` for a signal that there is not."""
     if container.reload_signal:
         return [f"ExecReload={_PROGRAM} {container.name} {signals.number(container.reload_signal, 'the definition')}"]
-    return [f"ExecReload={_PROGRAM} {container.name}"] if container.reload_command else []
+    if not container.reload_command:
+        return []
+    limit = _limit(container)
+    return [f"ExecReload={_PROGRAM} {container.name}{f' --within {limit:g}' if limit else ''}"]
+
+
+def _limit(container: Container) -> float:
+    """Seconds that the command may take, 0 for any time: less than systemd gives a reload (TimeoutStartSec=), because
+    systemd would kill our program, and leave the command in the container."""
+    written = [e.value for e in container.unit.service if e.key in ("TimeoutStartSec", "TimeoutSec")]
+    if written and written[-1] == "infinity":
+        return 0.0
+    try:
+        seconds = values.microseconds(written[-1]) / 1e6 if written else _DEFAULT_SECONDS
+    except UserError:
+        seconds = _DEFAULT_SECONDS  # a specifier of systemd, say
+    return seconds - min(_EARLIER, seconds / 4)
 
 
 def files(container: Container, configuration: str) -> tuple[File, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from supervisor.errors import UserError
 from supervisor.names import check_alias, check_unit, service_unit
 from supervisor.paths import Layout
-from supervisor.render import dropins, health, idle, oci, overlays, plan, reloading
+from supervisor.render import dropins, health, idle, image_volumes, oci, overlays, plan, reloading
 from supervisor.render.facts import HostFacts
 from supervisor.render.files import File, Link
 from supervisor.render.lines import one_line
@@ -35,7 +35,7 @@ _DIRECTORIES = {"WantedBy": "wants", "RequiredBy": "requires", "UpheldBy": "upho
 NETWORK = "network"
 
 #: Files whose change means that a running container is out of date; the others only describe it.
-EFFECTIVE = frozenset(("config.json", "plan", "hosts", "hostname", NETWORK))
+EFFECTIVE = frozenset(("config.json", "plan", "hosts", "hostname", "passwd", "group", NETWORK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def tree(
 
 
 def _tree(
-    container: Container,
+    defined: Container,
     image: Image | None,
     layers: tuple[Layer, ...],
     facts: HostFacts,
@@ -102,6 +102,7 @@ def _tree(
 ) -> Tree:
     if accounts is None:
         accounts = Accounts(image.passwd, image.group) if image else Accounts()
+    container = image_volumes.completed(defined, image)
     links = install_links(container.unit.install, service_unit(container.name), TEMPLATE, layout)
     directory = f"{layout.units}/{service_unit(container.name)}.d"
     units = (
@@ -118,11 +119,12 @@ def _tree(
         networking.ports,
         networking.id_maps,
         overlays.image_ids(container, volumes, facts),
+        container.mounts[len(defined.mounts) :],
     )
     # 0600: environment values are often secrets, and only root's programs read these.
     configuration = oci.text(container, image, accounts, facts, layout, volumes, networking.id_maps)
     files = [
-        File("spec.json", codec.dumps(container), 0o600),
+        File("spec.json", codec.dumps(defined), 0o600),
         File("deployed.json", codec.dumps(record), 0o600),
         File("config.json", configuration, 0o600),
         File("plan", plan.text(container, image, layers, facts, layout, accounts, volumes, networking.id_maps), 0o600),
@@ -130,6 +132,8 @@ def _tree(
         *health.files(container, image, facts, configuration),
         *reloading.files(container, configuration),
     ]
+    own_accounts = oci.own_accounts(container, image, accounts)
+    files += [File(n, t) for n, t in (("passwd", own_accounts.passwd), ("group", own_accounts.group)) if t]
     if container.network is NetworkMode.NONE:
         files.append(File("hosts", oci.hosts_file(container, facts)))
     if networking.document:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
+from supervisor.render import cdi
 from supervisor.render.facts import HostFacts
 from supervisor.render.users import User
+from supervisor.spec import mapping
 from supervisor.spec.container import Container, Mount, MountType, NamespaceMode
 from supervisor.spec.network import NetworkMode
 from supervisor.spec.userns import IdMaps, IdRange, UserNamespaceMode
@@ -86,16 +88,21 @@ def plan_lines(
         text = f"UserNS=: needs Linux {_KERNEL[0]}.{_KERNEL[1]}, this is {facts.kernel[0]}.{facts.kernel[1]}"
         raise UserError(f"{text}; boot a newer kernel, or write UserNS=host")
     outside(user.uid, maps.uids, "user")
-    for group in (user.gid, *user.groups):
+    for group in (user.gid, *user.groups, *cdi.edits(container, facts.cdi_specs).groups):
         outside(group, maps.gids, "group")
     yield "users", f"{path(container, layout)}\t{outside(0, maps.uids, 'user')}\t{outside(0, maps.gids, 'group')}"
 
 
+def has_group(gid: int, maps: IdMaps | None) -> bool:
+    """Whether the container has the group *gid*."""
+    return maps is None or any(one.container <= gid < one.container + one.length for one in maps.gids)
+
+
 def outside(number: int, ranges: tuple[IdRange, ...], what: str) -> int:
     """The host's number of the container's user or group *number*. Raises `UserError` when it has none."""
-    for one in ranges:
-        if one.container <= number < one.container + one.length:
-            return one.host + number - one.container
+    host = mapping.outside(number, ((one.container, one.host, one.length) for one in ranges))
+    if host >= 0:
+        return host
     count = sum(one.length for one in ranges)
     raise UserError(f"{what} {number}: is not among the {count} of its user namespace; map it, or enlarge that")
 

@@ -44,7 +44,7 @@ def resolve(spec: str, extra_groups: tuple[str, ...], accounts: Accounts, origin
     if wanted_group:
         gid = _group(wanted_group, accounts, origin)
     elif name:
-        groups = {int(g[2]) for g in _rows(accounts.group, 4) if _is_id(g[2]) and name in g[3].split(",")}
+        groups = {int(g[2]) for g in _rows(accounts.group, 4) if is_id(g[2]) and name in g[3].split(",")}
     groups |= {_group(group, accounts, origin) for group in extra_groups}
     if spec:
         # Without its primary group among the supplementary ones a process could shed it and so get past a mode that
@@ -55,23 +55,34 @@ def resolve(spec: str, extra_groups: tuple[str, ...], accounts: Accounts, origin
 
 def _user(wanted: str, accounts: Accounts, origin: str) -> tuple[int, int, str, str]:
     for row in _rows(accounts.passwd, 6):
-        if wanted in (row[0], row[2]) and _is_id(row[2]) and _is_id(row[3]):
+        if wanted in (row[0], row[2]) and is_id(row[2]) and is_id(row[3]):
             return int(row[2]), int(row[3]), row[0], row[5] or "/"
-    if _is_id(wanted):
+    if is_id(wanted):
         return int(wanted), 0, "", "/root" if wanted == "0" else "/"
     raise UserError(f"user '{wanted}': not in /etc/passwd of {origin}; use one that is there, or a number")
 
 
 def _group(wanted: str, accounts: Accounts, origin: str) -> int:
     for row in _rows(accounts.group, 3):
-        if wanted in (row[0], row[2]) and _is_id(row[2]):
+        if wanted in (row[0], row[2]) and is_id(row[2]):
             return int(row[2])
-    if _is_id(wanted):
+    if is_id(wanted):
         return int(wanted)
     raise UserError(f"group '{wanted}': not in /etc/group of {origin}; use one that is there, or a number")
 
 
-def _is_id(text: str) -> bool:
+def knows_user(accounts: Accounts, uid: int) -> bool:
+    """Whether a line has this number."""
+    return any(row[2] == str(uid) for row in _rows(accounts.passwd, 6))
+
+
+def knows_group(accounts: Accounts, gid: int) -> bool:
+    """Whether a line has this number."""
+    return any(row[2] == str(gid) for row in _rows(accounts.group, 3))
+
+
+def is_id(text: str) -> bool:
+    """Whether *text* is the number of a user or group."""
     return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _MAX_ID
 
 

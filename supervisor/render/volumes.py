@@ -74,7 +74,7 @@ def plan_lines(
     subpath=DIRECTORY PATH PLACE               PLACE is where the runtime finds PATH of the volume
     mount=SOURCE TARGET OVER REST              exists and fits; no link on the way REST from OVER to a nested TARGET
     chown=SOURCE UID:GID                       is given to the container's user
-    relabel=SOURCE LABEL                       gets that SELinux label
+    relabel=SOURCE LABEL ONCE                  gets that SELinux label; ONCE: unless it has it itself
 
     A volume that is mounted read-only is neither filled nor given to anybody.
     """
@@ -116,7 +116,8 @@ def _relabelled(
         if (label := labels.relabelled(mount, found)) and not mounts.is_sealed(mount, known):
             if source.rstrip("/") in SYSTEM_DIRECTORIES:
                 raise UserError(f"mount {mount.target}: option z would label {source}, a directory of the system")
-            yield "relabel", _columns(source, label)
+            asked = "z" in mount.options or "Z" in mount.options
+            yield "relabel", _columns(source, label, "" if asked else "1")
 
 
 def _volume(
@@ -134,7 +135,8 @@ def _volume(
         if path.startswith("/") or ".." in path.split("/"):
             raise UserError(f"mount {mount.target}: subpath '{path}' does not lie in the volume; write logs/web, say")
         yield "subpath", _columns(directory, path, source)
-        return
+        if not image:
+            return
     if mounts.is_sealed(mount, {mount.source: volume} if volume else {}):
         return
     copies = "nocopy" not in mount.options and ("copy" in mount.options or volume is None or volume.copy)

@@ -9,6 +9,13 @@ import ctypes
 import os
 
 from supervisor.errors import HostError
+from supervisor.spec.mapping import outside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from supervisor.spec.mapping import Range
 
 _PR_GET_SECUREBITS, _PR_SET_SECUREBITS = 27, 28
 _NO_SETUID_FIXUP = 1 << 2
@@ -42,6 +49,14 @@ class FilesAs:
         return int(result)
 
 
+def give_pipes(streams: Iterable[int], uid: int, gid: int) -> None:
+    """Let *uid*, a container's root, open /dev/stdout anew, as nginx does: give it the pipes among *streams*. Not a
+    FIFO, which has a name on the host and is whoever's made it."""
+    for fd in streams:
+        if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
+            os.fchown(fd, uid, gid)
+
+
 class Numbers:
     """The host's numbers of the users and groups of the process *pid* (/proc/PID/uid_map, gid_map)."""
 
@@ -65,21 +80,19 @@ class Numbers:
 
 _NOBODY = 65534
 
-Map = tuple[tuple[int, int, int], ...]
 
-
-def _map(path: str) -> Map:
+def _map(path: str) -> tuple[Range, ...]:
     with open(path, encoding="ascii") as file:
         rows = [tuple(int(word) for word in line.split()) for line in file]
     return tuple((row[0], row[1], row[2]) for row in rows)
 
 
-def _outside(number: int, mapped: Map, what: str) -> int:
-    for first, host, length in mapped:
-        if first <= number < first + length:
-            return host + number - first
-    raise HostError(f"{what} {number}: the container's user namespace does not have it")
+def _outside(number: int, mapped: tuple[Range, ...], what: str) -> int:
+    host = outside(number, mapped)
+    if host < 0:
+        raise HostError(f"{what} {number}: the container's user namespace does not have it")
+    return host
 
 
-def _inside(number: int, mapped: Map) -> int:
+def _inside(number: int, mapped: tuple[Range, ...]) -> int:
     return next((first + number - host for first, host, length in mapped if host <= number < host + length), _NOBODY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from supervisor.spec.health import HealthCheck, Notify
+from supervisor.spec.health import HealthChanges, HealthCheck, Notify
 from supervisor.spec.network import Attachment, NetworkMode, PublishedPort
 from supervisor.spec.secret import Secret
 from supervisor.spec.security import Security
@@ -47,6 +47,16 @@ class NamespaceMode(Enum):
 
     OWN = "own"
     HOST = "host"
+
+
+class ImageVolumes(Enum):
+    """What becomes of the directories that an image calls volumes (podman-run(1) ``--image-volume``)."""
+
+    ANONYMOUS = "anonymous"
+    """A volume without a name of its own, unless something is mounted there."""
+    TMPFS = "tmpfs"
+    IGNORE = "ignore"
+    """Part of the container like others."""
 
 
 class MountType(Enum):
@@ -170,6 +180,7 @@ class Container:
     cgroup_namespace: NamespaceMode = NamespaceMode.OWN
 
     mounts: tuple[Mount, ...] = ()
+    image_volumes: ImageVolumes = ImageVolumes.ANONYMOUS
     read_only: bool = False
     read_only_tmpfs: bool = True
     """With *read_only*: writable tmpfs on /tmp, /var/tmp, /run (podman-run(1) ``--read-only-tmpfs``)."""
@@ -211,6 +222,8 @@ class Container:
     secrets: tuple[Secret, ...] = ()
     health: HealthCheck | None = None
     """None: the image's own, if it has one."""
+    health_changes: HealthChanges | None = None
+    """Of the image's health check; only without one of its own."""
     no_health: bool = False
     """Ignore the image's health check too (``HealthCmd=none``)."""
     notify: Notify = Notify.STARTED

@@ -60,3 +60,13 @@ class HealthCheck:
     """How many results ``ctrctl inspect`` shows; 0: without limit (podman)."""
     log_size: int = 500
     """Characters kept of one result's output; 0: without limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChanges:
+    """What a container changes of its image's health check: members of `HealthCheck`, None for the image's own."""
+
+    action: HealthAction | None = None
+    startup: StartupProbe | None = None
+    log_count: int | None = None
+    log_size: int | None = None

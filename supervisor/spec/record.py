@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervisor.spec.container import Mount
 from supervisor.spec.network import Lease, PublishedPort
 from supervisor.spec.userns import IdMaps
 
@@ -27,3 +28,5 @@ class Record:
     """Of a user namespace of its own."""
     mounted_images: tuple[str, ...] = ()
     """Ids of the images that are mounted in it."""
+    image_volumes: tuple[Mount, ...] = ()
+    """The mounts that its image asks for, behind `Container.mounts`."""

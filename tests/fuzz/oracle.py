@@ -79,7 +79,7 @@ NASTY = (
 #: Refusals of a whole file, which have no key.
 _WHOLE_FILE = re.compile(
     r"says not what to |has no \[\w+\] section|.* defines the \w+ '.*' too|the (file's )?name '.*|'.*' is a template|"
-    "is a template, and no instance of it is here"
+    "is a template, and no instance of it is here|.* has the same name, by which others refer to it"
 )
 #: What the units that are written for a container consist of.
 SECTIONS = frozenset({"Unit", "Service", "Install", "Timer", "Mount", "X-Container", "X-Probe"})

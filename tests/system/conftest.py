@@ -32,7 +32,7 @@ import pytest
 from hostkit import DEFINITIONS, ctrctl, run, service, systemctl, wait_until
 
 ARCHIVES = Path("/usr/share/ctr-demo-images")
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = 20.0
 
 Define = Callable[..., str]
 
@@ -89,7 +89,7 @@ def image() -> Callable[[str], str]:
         if name not in loaded:
             archive = ARCHIVES / f"{name}.tar"
             assert archive.exists(), f"{archive}: not found; run contrib/demo/build {name} outside of the test host"
-            ctrctl("image", "load", archive, timeout=120)
+            ctrctl("image", "load", archive, timeout=300)
             loaded[name] = f"localhost/{name}:latest"
         return loaded[name]
 

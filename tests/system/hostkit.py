@@ -97,7 +97,7 @@ def main_pid(name: str) -> int:
         is_runtime = command_of(pid).partition(" ")[0].rpartition("/")[2] in ("crun", "runc") if pid else False
         return None if is_runtime else (pid,)
 
-    return wait_until(started, what=f"the program of {name} runs")[0]
+    return wait_until(started, 30, what=f"the program of {name} runs")[0]
 
 
 def cgroup_of(unit: str) -> Path:

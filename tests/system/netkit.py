@@ -54,7 +54,7 @@ def page(address: str, port: int, *, inside_of: str = "") -> str:
 
 def served(address: str, port: int, text: str, *, inside_of: str = "") -> None:
     """Wait until that page says *text*."""
-    wait_until(lambda: text in page(address, port, inside_of=inside_of), what=f"{address}:{port} says {text}")
+    wait_until(lambda: text in page(address, port, inside_of=inside_of), 30, what=f"{address}:{port} says {text}")
 
 
 def web(text: str, port: int = 80) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ def watching(tidy: Callable[[str], str]) -> Iterator[None]:
     systemctl("reset-failed", UNIT, "ctr-apply.service", check=False)
     for name in ("auto", "other"):
         (DEFINITIONS / f"{name}.container").unlink(missing_ok=True)
-    shutil.rmtree(DEFINITIONS / "auto.container.d", ignore_errors=True)
+    for name in ("auto.container.d", "many", ".hidden"):
+        shutil.rmtree(DEFINITIONS / name, ignore_errors=True)
     shutil.rmtree(Path("/etc/systemd/system") / f"{UNIT}.d", ignore_errors=True)
     systemctl("daemon-reload")
 
@@ -37,19 +38,25 @@ def deployed(name: str) -> str:
     return ctrctl("inspect", name, check=False).stdout
 
 
-def test_changes_are_deployed_and_mistakes_are_told(
-    watching: None, busybox: str, tidy: Callable[[str], str]
-) -> None:
+def settled() -> None:
+    """Until systemd watches again, which it does not while the service runs."""
+    wait_until(lambda: show("ctr-apply.service", "ActiveState")["ActiveState"] in ("inactive", "failed"), timeout=30)
+    wait_until(lambda: show(UNIT, "SubState")["SubState"] == "waiting", timeout=30)
+
+
+def test_changes_are_deployed_and_mistakes_are_told(watching: None, busybox: str, tidy: Callable[[str], str]) -> None:
     """A new file is deployed, a changed one restarts its container; one with a mistake is told of with file and line,
     and neither stops what it stood for nor keeps others from being deployed; then it is mended."""
     path = DEFINITIONS / f"{tidy('auto')}.container"
     path.write_text(TEXT.format(image=busybox, seconds=1000))
     wait_until(lambda: '"1000"' in deployed("auto"), timeout=30)
+    settled()
     systemctl("start", service("auto"))
     first = invocation("auto")
     path.write_text(TEXT.format(image=busybox, seconds=2000))
     wait_until(lambda: is_active(service("auto")) and invocation("auto") != first, timeout=30)
     second = invocation("auto")
+    settled()
 
     path.write_text(TEXT.format(image=busybox, seconds=2000) + "Nonsense=1\n")
     (DEFINITIONS / f"{tidy('other')}.container").write_text(TEXT.format(image=busybox, seconds=3000))
@@ -58,6 +65,7 @@ def test_changes_are_deployed_and_mistakes_are_told(
     run("journalctl", "--sync")
     assert any(f"{path}:6: Nonsense=" in line for line in messages(unit="ctr-apply.service"))
     assert is_active(service("auto")) and invocation("auto") == second
+    settled()
 
     path.write_text(TEXT.format(image=busybox, seconds=4000))
     wait_until(lambda: is_active(service("auto")) and invocation("auto") != second, timeout=30)
@@ -69,7 +77,44 @@ def test_directories_of_drop_ins_are_watched(watching: None, busybox: str, tidy:
     directory.mkdir()
     (DEFINITIONS / f"{tidy('auto')}.container").write_text(TEXT.format(image=busybox, seconds=1000))
     wait_until(lambda: str(directory) in systemctl("show", "--property=Paths", UNIT).stdout, timeout=30)
-    # While that goes on, systemd starts it for no other change.
-    wait_until(lambda: show("ctr-apply.service", "ActiveState")["ActiveState"] == "inactive", timeout=30)
+    settled()
     (directory / "10-more.conf").write_text("[Container]\nExec=sleep 5000\n")
     wait_until(lambda: '"5000"' in deployed("auto"), timeout=30)
+
+
+def test_many_directories_do_no_harm(watching: None, busybox: str, tidy: Callable[[str], str]) -> None:
+    """systemd can watch fewer than 128: those that are not are named, and it goes on with the others; a hidden one is
+    none of them."""
+    for name in (*(f"many/d{number:03}" for number in range(130)), ".hidden/below"):
+        (DEFINITIONS / name).mkdir(parents=True)
+    systemctl("start", "ctr-apply.service")
+    settled()
+    paths = systemctl("show", "--property=Paths", UNIT).stdout
+    assert f"{DEFINITIONS}/many/d030 " in paths
+    assert "d031" not in paths and "hidden" not in paths
+    run("journalctl", "--sync")
+    assert any(f"not watched: {DEFINITIONS}/many/d031, " in line for line in messages(unit="ctr-apply.service"))
+    (DEFINITIONS / "many/d001" / f"{tidy('auto')}.container").write_text(TEXT.format(image=busybox, seconds=1000))
+    wait_until(lambda: '"1000"' in deployed("auto"), timeout=30)
+
+
+def test_definitions_out_of_sight_are_not_gone(watching: None, busybox: str, tidy: Callable[[str], str]) -> None:
+    """While the whole directory is away, what was deployed from it runs on, and the service says why it fails."""
+    (DEFINITIONS / f"{tidy('auto')}.container").write_text(TEXT.format(image=busybox, seconds=1000))
+    wait_until(lambda: '"1000"' in deployed("auto"), timeout=30)
+    settled()
+    systemctl("start", service("auto"))
+    first = invocation("auto")
+    away = DEFINITIONS.with_name("ctr.away")
+    DEFINITIONS.rename(away)
+    try:
+        settled()
+        assert systemctl("start", "ctr-apply.service", check=False).returncode
+        assert run("ctrctl", "apply", check=False).returncode
+        assert is_active(service("auto")) and invocation("auto") == first
+        assert not DEFINITIONS.exists()
+    finally:
+        away.rename(DEFINITIONS)
+    run("journalctl", "--sync")
+    assert any(f"{DEFINITIONS}: cannot be read" in line for line in messages(unit="ctr-apply.service"))
+    settled()

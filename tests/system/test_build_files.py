@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hostkit
 import imagekit
 import pytest
 from conftest import Define
-from hostkit import DEFINITIONS, RUNTIME, STATE, ctrctl, run, show, systemctl, wait_until
+from hostkit import DEFINITIONS, RUNTIME, STATE, run, show, systemctl, wait_until
 from imagekit import file, inspect, layer, layout
 
 BUILDS = STATE / "build"
 Context = Callable[..., Path]
+
+
+#: Seconds for a verb that builds.
+LONG = 300.0
+
+
+def ctrctl(*argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """As hostkit's, with time for a build."""
+    return hostkit.ctrctl(*argv, check=check, timeout=LONG)
 
 
 @pytest.fixture
@@ -47,7 +59,7 @@ def clean_up() -> Iterator[None]:
         path.unlink()
     ctrctl("apply")
     assert not list(BUILDS.glob("*"))
-    assert not list((RUNTIME / "build").glob("*"))
+    assert not [path for path in (RUNTIME / "build").glob("*") if path.is_dir()]
     for image in _images():
         if image["id"] not in before:
             ctrctl("image", "rm", "--force", str(image["id"]))
@@ -198,12 +210,88 @@ def test_what_it_starts_from_is_fetched_and_watched(define: Define, context: Con
         assert set(found) - {"."} == {"version", "recipe"}
 
 
+def _applying() -> subprocess.Popen[str]:
+    return subprocess.Popen(["ctrctl", "apply"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def _sleeps() -> bool:
+    return bool(run("pgrep", "-f", "^sleep 1234$", check=False).stdout)
+
+
 def test_a_step_that_takes_too_long_is_ended(busybox: str, define: Define, context: Context) -> None:
     """With every process of it; so is one whose ctrctl is interrupted."""
-    context("slow", Containerfile=f"FROM {busybox}\nRUN sleep 1000\n")
+    context("slow", Containerfile=f"FROM {busybox}\nRUN sleep 1234\n")
     text = "[Build]\nImageTag=slow\nFile=/etc/ctr/slow/Containerfile\n[Service]\nTimeoutStartSec=3s\n"
     define("slow", text, suffix=".build", apply=False)
     failed = ctrctl("apply", check=False)
     assert "took more than 3 s" in failed.stderr
-    wait_until(lambda: not run("pgrep", "-f", "sleep 1000", check=False).stdout, what="the step is gone")
+    wait_until(lambda: not _sleeps(), 30, "the step is gone")
+    define("slow", text.replace("3s", "1h"), suffix=".build", apply=False)
+    with _applying() as apply:
+        wait_until(_sleeps, 60, "the step")
+        apply.send_signal(signal.SIGINT)
+        apply.communicate(timeout=60)
+    assert apply.returncode
+    wait_until(lambda: not _sleeps(), 30, "the step is gone")
     assert not systemctl("list-units", "--plain", "--no-legend", "--state=failed", "ctr*").stdout
+
+
+def test_a_build_that_nobody_waits_for_is_not_taken(busybox: str, define: Define, context: Context) -> None:
+    """One whose ctrctl was killed goes on; what is in the files by then is built, with the time they say."""
+    place = context("left", Containerfile=f"FROM {busybox}\nRUN sleep 1234\n")
+    text = "[Build]\nImageTag=left\nFile=/etc/ctr/left/Containerfile\n"
+    define("left", f"{text}[Service]\nTimeoutStartSec=1h\n", suffix=".build", apply=False)
+    with _applying() as apply:
+        wait_until(_sleeps, 60, "the step")
+        apply.kill()
+    assert _sleeps()
+    define("left", text, suffix=".build", apply=False)
+    (place / "Containerfile").write_text(f"FROM {busybox}\nLABEL is=new\n")
+    ctrctl("apply")
+    assert not _sleeps()
+    assert "is=new" in json.dumps(inspect("localhost/left")).replace('": "', "=")
+    assert not list(Path("/run/systemd/system").glob("ctr-build@*"))
+
+
+def test_two_at_once(busybox: str, define: Define, context: Context, tmp_path: Path) -> None:
+    """The second waits for the first, and then finds nothing to do."""
+    context("twice", Containerfile=f"FROM {busybox}\nRUN while ! test -e /host/go; do sleep 0.1; done\n")
+    text = f"[Build]\nImageTag=twice\nFile=/etc/ctr/twice/Containerfile\nVolume={tmp_path}:/host:ro\n"
+    define("twice", text, suffix=".build", apply=False)
+    with _applying() as first:
+        wait_until((RUNTIME / "build/twice/request.json").exists, 60, "the first build")
+        with _applying() as second:
+            assert second.stderr
+            said = [second.stderr.readline(), second.stderr.readline()]
+            assert "is being built just now; waiting for that" in said[1]
+            (tmp_path / "go").touch()
+            assert "STEP" not in second.communicate(timeout=LONG)[1]
+        first.communicate(timeout=LONG)
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_what_was_not_stored_is_not_taken_for_built(busybox: str, define: Define, context: Context) -> None:
+    """When the image cannot be taken in, the next apply does so, though all steps come from the cache then, those of
+    other stages too."""
+    text = f"FROM {busybox} AS a\nRUN echo one > /x\nFROM scratch\nCOPY --from=a /x /\n"
+    place = context("stored", Containerfile=text)
+    define("stored", "[Build]\nImageTag=stored\nSetWorkingDirectory=./stored\n", suffix=".build", apply=False)
+    ctrctl("apply")
+    old = inspect("localhost/stored")["id"]
+    (place / "file").touch()
+    with (place / "Containerfile").open("a") as recipe:
+        recipe.write("COPY file /\n")
+    drop_in = Path("/run/systemd/system/ctr-store@.service.d/50-test.conf")
+    drop_in.parent.mkdir()
+    try:
+        drop_in.write_text("[Service]\nExecStart=\nExecStart=false\n")
+        systemctl("daemon-reload")
+        failed = ctrctl("apply", check=False)
+    finally:
+        shutil.rmtree(drop_in.parent)
+        systemctl("daemon-reload")
+    assert failed.returncode and "RUN echo one > /x\n--> Using cache" in failed.stderr
+    assert inspect("localhost/stored")["id"] == old
+    again = ctrctl("apply").stderr
+    assert again.count("Using cache") == 3
+    assert inspect("localhost/stored")["id"] != old

@@ -11,7 +11,7 @@ from pathlib import Path
 import imagekit
 import pytest
 from conftest import ARCHIVES, Define
-from hostkit import RUNTIME, ctrctl, journal, run, systemctl
+from hostkit import RUNTIME, STATE, ctrctl, journal, run, systemctl
 from imagekit import ARCHITECTURE, Registry, file, inspect, layer, layout
 
 PASSWORD = "correct-horse-battery"
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_login_is_said(registry: Registry, certificates: Pa
     assert "refuses access" in ctrctl("apply", check=False).stderr
     define("private", text, suffix=".image", apply=False)
     assert "certificate is not trusted" in ctrctl("apply", check=False).stderr
-    assert not json.loads(ctrctl("ps", "-a", "--format", "json").stdout)
+    assert not (STATE / "containers/reader").exists()
 
 
 def test_an_image_for_another_architecture(registry: Registry, tmp_path: Path, define: Define) -> None:
@@ -103,11 +103,19 @@ def test_an_image_for_another_architecture(registry: Registry, tmp_path: Path, d
     assert inspect(f"{registry.address}/foreign:1")["architecture"] == _other()
 
 
-def test_an_image_in_a_file(define: Define) -> None:
-    """It has the name that ImageTag= says."""
+def test_an_image_in_a_file(define: Define, tmp_path: Path) -> None:
+    """It has the name that ImageTag= says, and is taken from what Image= says: also when that changes."""
     text = f"[Image]\nImage=docker-archive:{ARCHIVES}/busybox.tar\nImageTag=localhost/from-file\n"
     define("file", text, suffix=".image")
     assert "localhost/from-file:latest" in inspect("localhost/from-file")["names"]  # type: ignore[operator]
+    first = inspect("localhost/from-file")["id"]
+    assert "fetched" not in ctrctl("apply", "--dry-run").stdout
+    layout(tmp_path / "other", CONTENT)
+    define("file", f"[Image]\nImage=oci:{tmp_path}/other\nImageTag=localhost/from-file\n", suffix=".image", apply=False)
+    assert "image localhost/from-file would be fetched" in ctrctl("apply", "--dry-run").stdout
+    ctrctl("apply")
+    assert inspect("localhost/from-file")["id"] != first
+    assert "fetched" not in ctrctl("apply", "--dry-run").stdout
     ctrctl("image", "rm", "localhost/from-file")
 
 

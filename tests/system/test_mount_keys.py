@@ -103,12 +103,12 @@ def test_a_root_that_stays_as_it_is(define: Define, tidy: Tidy, tmp_path: Path, 
     root = tmp_path / "root"
     root.mkdir()
     options = ("-d", "--network", "none", "--stop-signal", "SIGKILL")
-    ctrctl("run", *options, "--name", tidy("original"), busybox, "sleep", "99")
+    ctrctl("run", *options, "--name", tidy("original"), busybox, "sleep", "1000")
     ctrctl("cp", "original:/usr", root)
     (root / "bin").symlink_to("usr/bin")
     unit = define("rooted", f"[Container]\nRootfs={root}:O\nNetwork=none\nExec=/bin/sh -c 'echo > /new'\n")
     systemctl("start", unit)
-    wait_until((STATE / "containers/rooted/last-exit").exists, what="the container has ended")
+    wait_until((STATE / "containers/rooted/last-exit").exists, 30, what="the container has ended")
     assert '"status": 0' in (STATE / "containers/rooted/last-exit").read_text()
     assert sorted(path.name for path in root.iterdir()) == ["bin", "usr"]
 
@@ -123,8 +123,8 @@ def test_a_pattern(define: Define, busybox: str, tmp_path: Path) -> None:
     text = f"[Container]\nImage={busybox}\nNetwork=none\nMount={source}\nExec=true\n"
     unit = define("patterned", text.replace("Exec=true", "Exec=ls -A /etc/app"))
     systemctl("start", unit)
-    wait_until(lambda: {".b.conf", "a.conf"} <= set(messages("SYSLOG_IDENTIFIER=patterned")), what="it has told them")
-    wait_until((STATE / "containers/patterned/last-exit").exists, what="the container has ended")
+    wait_until(lambda: {".b.conf", "a.conf"} <= set(messages("SYSLOG_IDENTIFIER=patterned")), 30, "it has told them")
+    wait_until((STATE / "containers/patterned/last-exit").exists, 30, what="the container has ended")
     assert "1 container unchanged" in ctrctl("apply").stdout
     (tmp_path / "d.conf").write_text("d")
     assert "patterned: changed" in ctrctl("apply").stdout
@@ -140,18 +140,23 @@ def test_kinds_without_a_source(busybox: str, runtime: str) -> None:
 
 
 def test_a_volume_that_starts_as_a_copy_of_an_image(define: Define, busybox: str, files: str) -> None:
-    """Driver=image: writable, kept, and for every container that mounts it."""
+    """Driver=image: writable, kept, and for every container that mounts it; also when the first one mounts a part of
+    it, or an overlay over it."""
     define("site", f"[Volume]\nDriver=image\nImage={files}\n", suffix=".volume")
+    define("part", f"[Volume]\nDriver=image\nImage={files}\n", suffix=".volume")
     text = f"[Container]\nImage={busybox}\nNetwork=none\nVolume=site.volume:/m\nExec=sh -c 'echo 3 > /m/sub/three'\n"
     unit = define("reader", text)
     try:
+        assert shell(busybox, "ls /m/sub; echo x > /m/x", "-v", "site:/m:O") == ["one", "two"]
+        assert not (STATE / "volumes/site/x").exists()
+        assert shell(busybox, "ls /m", "--mount", "source=part,target=/m,subpath=sub") == ["one", "two"]
         for _ in range(2):
             systemctl("start", unit)
-            wait_until((STATE / "volumes/site/sub/three").exists, what="the container has written")
+            wait_until((STATE / "volumes/site/sub/three").exists, 30, what="the container has written")
         sub = STATE / "volumes/site/sub"
         assert sorted(path.name for path in sub.iterdir()) == ["one", "three", "two"]
         assert (sub / "two").read_text() == "2" and (sub / "two").stat().st_uid == 33
     finally:
         systemctl("stop", unit)
         ctrctl("rm", "--force", "reader")
-        ctrctl("volume", "rm", "site")
+        ctrctl("volume", "rm", "site", "part")

@@ -61,9 +61,8 @@ KNOWN = (
           "each tool's own files; they are no programs and no devices"),
     Known("mounts", "/run/(podman|.ctr)-init", ANYTHING, ANYTHING, "each tool's place for the small init"),
     Known("command", "0", "/run/podman-init", "/run/.ctr-init", "the same"),
-    Known("mounts", "/data", "disk .*", MISSING, "ctr makes no volume for what only the image calls one"),
-    Known("accounts", "user|group", ".*:(1234|4321|99):.*", MISSING, "podman adds accounts to the image's files"),
-    Known("environment", "HOME", "/tmp", "/", "podman gives them the working directory as their home"),
+    Known("mounts", "/etc/(passwd|group)", MISSING, "disk nodev,noexec,nosuid,r.*",
+          "what podman adds to the image's files is in the container's layer, unless that is read-only"),
     Known("mounts", "/run/.containerenv", ANYTHING, MISSING, "says that podman runs the container"),
     Known("mounts", "/proc/interrupts|/sys/dev/block", MISSING, "tmpfs .*ro.*", "other versions of podman do so"),
     Known("mounts", "/dev/shm", "(.*),size=64000k", "(.*),size=65536k", "podman reads its default as decimal"),
@@ -98,9 +97,9 @@ def settled(name: str, pid: int) -> Facts:
     """The facts about a container, once its program runs and serves."""
     programs = comments(name, "runs")
     comm = Path(f"/proc/{pid}/comm")
-    wait_until(lambda: comm.read_text().strip() in programs, 30, f"{name} runs {programs}")
+    wait_until(lambda: comm.read_text().strip() in programs, 120, f"{name} runs {programs}")
     for port in comments(name, "port"):
-        wait_until(lambda port=port: answers(port), 30, f"{name} answers at {port}")  # type: ignore[misc]
+        wait_until(lambda port=port: answers(port), 120, f"{name} answers at {port}")  # type: ignore[misc]
     return insidekit.facts(pid) | {"ports": dict.fromkeys(comments(name, "port"), "answers")}
 
 
@@ -114,6 +113,7 @@ def play() -> Iterator[None]:
     pids = "" if hostkit.controllers() >= {"pids"} else "pids_limit = 0\n"
     SETTINGS.write_text(f'[containers]\ninit_path = "{INIT}"\n{pids}')
     yield
+    run("podman", "rmi", "--all", "--force", check=False, timeout=300)
     SETTINGS.unlink()
     shutil.rmtree(PLAY)
 
@@ -122,14 +122,14 @@ def play() -> Iterator[None]:
 def under_podman(play: None) -> dict[str, Facts]:
     """What podman makes of all definitions, at once."""
     for image in IMAGES:
-        run("podman", "load", "--quiet", "--input", f"/usr/share/ctr-demo-images/{image}.tar")
+        run("podman", "load", "--quiet", "--input", f"/usr/share/ctr-demo-images/{image}.tar", timeout=300)
     QUADLETS.mkdir(parents=True, exist_ok=True)
     names = started()
     units = [f"{name}.service" for name in names]
     copies = copy_to(QUADLETS)
     try:
         systemctl("daemon-reload")
-        systemctl("start", *units, timeout=120)
+        systemctl("start", *units, timeout=300)
         found: dict[str, Facts] = {}
         for name in names:
             inspected = json.loads(run("podman", "inspect", podman_name(name)).stdout)[0]
@@ -165,7 +165,7 @@ def under_ctr(play: None, under_podman: dict[str, Facts], image: Callable[[str],
     copies = copy_to(DEFINITIONS)
     try:
         ctrctl("apply")
-        systemctl("start", *map(service, NAMES), timeout=120)
+        systemctl("start", *map(service, NAMES), timeout=300)
         found: dict[str, Facts] = {}
         for name in NAMES:
             inspected = json.loads(ctrctl("inspect", name).stdout)[0]

@@ -31,21 +31,24 @@ IDLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
 @pytest.fixture
-def pod(define: Define) -> Iterator[Callable[..., str]]:
+def pod() -> Iterator[Callable[..., str]]:
     """``pod("shop", "PublishPort=…", web="Exec=…")`` deploys a pod with containers; all of it goes with the test."""
-    made: list[str] = []
+    made: set[str] = set()
+    files: set[Path] = set()
 
     def make(name: str, lines: str = "", **members: str) -> str:
-        made.append(name)
-        define(name, f"[Pod]\n{lines}\n", apply=False, suffix=".pod")
-        for member, extra in members.items():
-            define(member, container(name, extra), apply=False)
+        made.add(name)
+        texts = {f"{name}.pod": f"[Pod]\n{lines}\n"}
+        texts |= {f"{member}.container": container(name, extra) for member, extra in members.items()}
+        for file, text in texts.items():
+            files.add(DEFINITIONS / file)
+            (DEFINITIONS / file).write_text(text)
         return ctrctl("apply").stdout
 
     yield make
-    for path in DEFINITIONS.glob("*.pod"):
-        path.unlink()
-    ctrctl("pod", "rm", "--force", *made, check=False)
+    ctrctl("pod", "rm", "--force", *made, check=False)  # and its containers
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
 def container(pod: str, extra: str = "") -> str:
@@ -81,6 +84,11 @@ def is_gone(pod: str) -> bool:
     return all(show(unit, "ActiveState")["ActiveState"] == "inactive" for unit in units) and not mounted
 
 
+def gone(pod: str) -> None:
+    """Wait until nothing of it is left: its namespaces end when nobody needs them any more."""
+    wait_until(lambda: is_gone(pod), 30, f"units and namespaces of {pod} are gone")
+
+
 @pytest.mark.usefixtures("busybox")
 def test_what_containers_share(pod: Callable[..., str], tidy: Tidy) -> None:
     """localhost, /dev/shm, ipc and host name are one; pids and mounts are not. One port leads in, the pod's name is
@@ -109,10 +117,11 @@ def test_what_containers_share(pod: Callable[..., str], tidy: Tidy) -> None:
     shown = json.loads(ctrctl("pod", "inspect", "my-shop").stdout)[0]
     assert shown["state"] == "running" and list(shown["containers"]) == ["page", "side"]
     own = set(shown["networks"][0]["addresses"])
-    wait_until(lambda: resolves("caller", "my-shop") == own, what="its name is served")
+    wait_until(lambda: resolves("caller", "my-shop") == own, 30, what="its name is served")
     assert "my-shop" in ctrctl("network", "ls").stdout and "my-shop" not in ctrctl("ps", "-a").stdout
     assert ctrctl("pod", "stop", "my-shop").stdout == "my-shop\n"
-    assert is_gone("my-shop") and not is_active(service("page"))
+    assert not is_active(service("page"))
+    gone("my-shop")
 
 
 def command_line(pid: int) -> str:
@@ -128,21 +137,22 @@ def test_one_ends_and_the_others_stay(pod: Callable[..., str]) -> None:
     everything goes."""
     pod("shop", "", lives="[Service]\nRestart=always\nRestartSec=100ms\n", dies="", off="StartWithPod=no\n")
     systemctl("start", service("lives"))  # one starts the pod, the pod the others
-    wait_until(lambda: is_active(target("shop")), what="the pod is up")
-    assert is_active(service("dies")) and not is_active(service("off"))
+    wait_until(lambda: is_active(target("shop")), 30, what="the pod is up")
+    wait_until(lambda: is_active(service("dies")), 30, "and the others")
+    assert not is_active(service("off"))
     before, other = spaces("lives"), main_pid("dies")
     killed = main_pid("lives")
     ctrctl("kill", "lives")
-    wait_until(lambda: is_active(service("lives")) and main_pid("lives") != killed, what="it is back")
+    wait_until(lambda: is_active(service("lives")) and main_pid("lives") != killed, 30, what="it is back")
     assert (spaces("lives")["net"], main_pid("dies")) == (before["net"], other)
     systemctl("restart", service("lives"))
     assert (spaces("lives")["ipc"], main_pid("dies")) == (before["ipc"], other)
     ctrctl("kill", "dies")
-    wait_until(lambda: show(service("dies"), "ActiveState")["ActiveState"] == "failed", what="it has ended")
+    wait_until(lambda: show(service("dies"), "ActiveState")["ActiveState"] == "failed", 30, what="it has ended")
     assert is_active(target("shop")) and spaces("lives")["net"] == before["net"]
     assert "degraded" in ctrctl("pod", "ls").stdout
     systemctl("stop", service("lives"))
-    wait_until(lambda: is_gone("shop"), what="the pod stops with its last container")
+    gone("shop")  # with its last container
     systemctl("reset-failed", service("dies"))
 
 
@@ -160,13 +170,14 @@ def test_a_pod_that_stays(pod: Callable[..., str]) -> None:
     failed = ctrctl("pod", "start", "isle", check=False)
     assert failed.returncode == 125 and "pod isle: start failed: bad: " in failed.stderr
     systemctl("reset-failed", service("bad"))
-    assert is_active(service("gate")) and is_active(service("job"))
+    wait_until(lambda: is_active(service("gate")) and is_active(service("job")), 60, "the others are started")
     shown = inside("gate", "ip -o link; ip -o addr show lo")
     assert "eth0" not in shown and "127.0.0.1/8" in shown
     systemctl("stop", service("gate"), service("job"))
     assert is_active(target("isle")) and is_active("ctr-netns@isle.service")
     assert ctrctl("pod", "ls").stdout.splitlines()[1].split()[:3] == ["isle", "running", "0/3"]
-    assert ctrctl("pod", "stop", "isle").returncode == 0 and is_gone("isle")
+    ctrctl("pod", "stop", "isle")
+    gone("isle")
 
 
 @pytest.mark.usefixtures("busybox")
@@ -188,13 +199,15 @@ def test_deployed_anew(pod: Callable[..., str], define: Define) -> None:
     assert held.returncode == 125 and "containers late, page, side are in it; use --force" in held.stderr
     assert ctrctl("rm", "--force", "shop", check=False).returncode == 125
     ctrctl("pod", "rm", "--force", "shop")
-    assert is_gone("shop") and not is_active(service("page"))
+    assert not is_active(service("page"))
+    gone("shop")
     assert ctrctl("ps", "-a", "-q").stdout == ctrctl("pod", "ls", "-q").stdout == ""
 
 
 @pytest.mark.usefixtures("busybox")
-def test_the_hosts_network_and_own_users(pod: Callable[..., str]) -> None:
-    """Network=host: that is the host's, the rest the pod's. UserNS=auto: one range for all of it."""
+def test_the_hosts_network_and_own_users(pod: Callable[..., str], define: Define) -> None:
+    """Network=host: that is the host's, the rest the pod's. UserNS=auto: one range for all of it, and another one if
+    only the pod's definition is applied again."""
     pod("near", "Network=host\nHostName=near", one="")
     pod("apart", "UserNS=auto", two="", three="")
     ctrctl("pod", "start", "near", "apart")
@@ -206,5 +219,11 @@ def test_the_hosts_network_and_own_users(pod: Callable[..., str]) -> None:
     assert len(users) == 1 and users != {os.readlink("/proc/1/ns/user")}
     inside("two", "echo x > /dev/shm/x")
     assert inside("three", "cat /dev/shm/x; stat -c %u /dev/shm/x").split() == ["x", "0"]
+    define("apart", "[Pod]\nUserNS=auto:size=70000\n", apply=False, suffix=".pod")
+    done = ctrctl("apply", str(DEFINITIONS / "apart.pod")).stdout
+    assert "two: changed and restarted\n" in done and "three: changed and restarted\n" in done
+    anew = [Path(f"/proc/{main_pid(name)}/uid_map").read_text().split() for name in ("two", "three")]
+    assert anew[0] == anew[1] and anew[0][2] == "70000" and anew[0][1] != maps[0][1]
     ctrctl("pod", "stop", "near", "apart")
-    assert is_gone("near") and is_gone("apart")
+    gone("near")
+    gone("apart")

@@ -59,7 +59,8 @@ def test_reload_sends_the_signal(busybox: str, define: Define) -> None:
 def test_reload_runs_the_command_in_the_container(busybox: str, define: Define, tmp_path: Path) -> None:
     """ReloadCmd=: words, environment files and user are the container's; one that fails fails the reload alone."""
     variables = tmp_path / "variables"
-    variables.write_text("WHO=file\n")
+    # A name alone is passed on from the unit's environment; one that is not there is nothing.
+    variables.write_text("WHO=file\nLANG\nCTR_TEST_NOT_THERE\n")
     unit = define(
         "cmd",
         f"""
@@ -83,6 +84,41 @@ def test_reload_runs_the_command_in_the_container(busybox: str, define: Define, 
     assert main_pid("cmd") == pid and is_active(unit)
     assert show(unit, "Result") == {"Result": "success"}
     assert any("reload: the command ended with 1" in line for line in messages(f"_SYSTEMD_UNIT={unit}"))
+
+
+def test_a_reload_that_hangs_leaves_nothing(busybox: str, define: Define) -> None:
+    """It fails before systemd's timeout, and what it started in the container is killed with it; what a reload that
+    succeeds leaves running goes on."""
+    unit = define(
+        "hang",
+        f"""
+        [Container]
+        Image={busybox}
+        Network=none
+        StopTimeout=1
+        ReloadCmd=sh -c 'test -e /tmp/hang || {{ sleep 2001 & exit 0; }}; echo "<0>now"; sleep 2002 & sleep 2003'
+        Exec=sh -c '{LOOP}'
+        [Service]
+        TimeoutStartSec=8
+        """,
+    )
+    systemctl("start", unit)
+    pid = main_pid("hang")
+    group = Path("/sys/fs/cgroup") / show("ctr-hang.scope", "ControlGroup")["ControlGroup"].lstrip("/")
+
+    def sleeping() -> set[str]:
+        return {command for p in processes(group) if (command := command_of(p)).startswith("sleep 200")}
+
+    systemctl("reload", unit)
+    wait_until(lambda: sleeping() == {"sleep 2001"}, timeout=30)
+    inside("hang", "touch", "/tmp/hang")
+    assert systemctl("reload", unit, check=False).returncode != 0
+    assert sleeping() == {"sleep 2001"}
+    assert not (group / "ctr-reload").exists()
+    assert main_pid("hang") == pid and is_active(unit)
+    text = "hang: reload: the command did not end within 6 s and was killed; see TimeoutStartSec="
+    wait_until(lambda: {text, "<0>now"} <= {*messages(f"_SYSTEMD_UNIT={unit}")}, timeout=30)
+    assert messages("PRIORITY=0", f"_SYSTEMD_UNIT={unit}") == []
 
 
 def test_the_environment_of_the_host(busybox: str, define: Define, tmp_path: Path) -> None:

@@ -89,12 +89,16 @@ def test_a_container_starts_when_the_network_is_online(define: Callable[..., str
     text = f"[Container]\nImage={busybox}\nNetwork=none\nStopSignal=SIGKILL\nExec=sleep 1000\n"
     with_it = define("late", f"{text}[Install]\nAlias=backup@late.service\n")
     without = define("early", f"{text}[Quadlet]\nDefaultDependencies=no\n")
+    online = is_active("network-online.target")
     systemctl("stop", "network-online.target")
-    systemctl("start", without)
-    assert not is_active("network-online.target")
-    systemctl("start", "backup@late.service")
-    assert is_active(with_it) and is_active("network-online.target")
-    wait_until(lambda: show("backup@late.service", "Id")["Id"] == with_it)
+    try:
+        systemctl("start", without)
+        assert not is_active("network-online.target")
+        systemctl("start", "backup@late.service")
+        assert is_active(with_it) and is_active("network-online.target")
+        wait_until(lambda: show("backup@late.service", "Id")["Id"] == with_it)
+    finally:
+        systemctl("start" if online else "stop", "network-online.target")
 
 
 @pytest.mark.skipif(not QUADLET.exists(), reason="this host's podman has no Quadlet with drop-ins")

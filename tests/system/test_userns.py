@@ -71,7 +71,7 @@ def test_auto(image: Image, busybox: str, define: Define, directory: Path) -> No
         assert length == 65536 and abs(first - second) >= 65536 and min(first, second) > 600100000
         pids = run("pgrep", "-P", str(main_pid("site"))).stdout.split()
         assert {os.stat(f"/proc/{pid}").st_uid for pid in pids} == {first + 33}
-        wait_until(lambda: any("GET /" in m for m in messages(unit=service("site"))), what="the request is logged")
+        wait_until(lambda: any("GET /" in m for m in messages(unit=service("site"))), 30, what="the request is logged")
         inside("site", "touch /data/mine && chown 33:44 /data/mine && echo x >> /etc/hosts")
         assert owner(STATE / "volumes/shared/mine") == (33, 44)
         assert int(ctrctl("inspect", "--field", "users.uids.0.host", "site").stdout) == first
@@ -109,8 +109,9 @@ def test_what_a_person_does_with_it(busybox: str, tidy: Tidy, runtime: str, dire
         assert inside(name, "stat -c %u:%g /host/theirs") == "65534:65534"
         source = directory / "sent"
         source.write_text("sent")
-        os.chown(source, 70, 71)
+        os.chown(source, 200000, 200001)  # nobody's inside, and nobody asks without --archive
         ctrctl("cp", source, f"{name}:/tmp/")
+        os.chown(source, 70, 71)
         ctrctl("cp", "--archive", source, f"{name}:/tmp/kept")
         assert inside(name, "cat /tmp/sent; stat -c %u:%g /tmp/sent /tmp/kept").split() == ["sent0:0", "70:71"]
         ctrctl("cp", "--archive", f"{name}:/tmp/kept", directory / "back")
@@ -139,9 +140,9 @@ def test_health(busybox: str, define: Define) -> None:
 def test_other_networks_and_mappings(busybox: str, tidy: Tidy) -> None:
     """The host's network and another container's, without power over it; a mapping of one's own; every user itself."""
     start = ("run", "-d", "--stop-signal", "SIGKILL", "--userns", "auto")
-    ctrctl(*start, "--name", tidy("in-host"), "--network", "host", busybox, "sleep", "99")
-    ctrctl(*start, "--name", tidy("owner"), busybox, "sleep", "99")
-    ctrctl(*start, "--name", tidy("guest"), "--network", "container:owner", busybox, "sleep", "99")
+    ctrctl(*start, "--name", tidy("in-host"), "--network", "host", busybox, "sleep", "1000")
+    ctrctl(*start, "--name", tidy("owner"), busybox, "sleep", "1000")
+    ctrctl(*start, "--name", tidy("guest"), "--network", "container:owner", busybox, "sleep", "1000")
     for name, allowed in (("in-host", False), ("guest", False), ("owner", True)):
         done = ctrctl("exec", "--privileged", name, "ip", "link", "set", "lo", "mtu", "65536", check=False)
         assert (done.returncode == 0) is allowed, f"{name}: {done.stderr}"
@@ -158,17 +159,32 @@ def test_other_networks_and_mappings(busybox: str, tidy: Tidy) -> None:
     assert refused.returncode and "user 5000: is not among the 1000 of its user namespace" in refused.stderr
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_the_hosts_sysfs_is_sealed(busybox: str, runtime: str) -> None:
+    """Root of a container with the host's network, and no other numbers than the host's, cannot write to what the host
+    has mounted below /sys."""
+    place = Path("/sys/kernel/debug")
+    run("mount", "-t", "tmpfs", "tmpfs", place)
+    try:
+        options = ("--rm", "--runtime", runtime, "--userns", "keep-id:uid=0,gid=0", "--network", "host")
+        done = ctrctl("run", *options, busybox, "sh", "-c", f"id -u; echo x > {place}/x", check=False)
+        assert done.stdout == "0\n" and done.returncode == 1
+        assert not (place / "x").exists()
+    finally:
+        run("umount", place)
+
+
 def test_a_directory_as_root(busybox: str, define: Define, tidy: Tidy, directory: Path) -> None:
     """Rootfs= of files that are root's on disk: the container's root owns them, and what it makes is root's there."""
     root = directory / "root"
     root.mkdir()
-    ctrctl("run", "-d", "--stop-signal", "SIGKILL", "--name", tidy("original"), busybox, "sleep", "99")
+    ctrctl("run", "-d", "--stop-signal", "SIGKILL", "--name", tidy("original"), busybox, "sleep", "1000")
     ctrctl("cp", "original:/usr", root)
     (root / "bin").symlink_to("usr/bin")
-    script = "echo x > /made; exec sleep 99"
+    script = "echo x > /made; exec sleep 1000"
     define("directory", f"[Container]\nRootfs={root}\nUserNS=auto\nStopSignal=SIGKILL\nExec=/bin/sh -c '{script}'\n")
     systemctl("start", service("directory"))
-    wait_until((root / "made").exists, what="it has made a file")
+    wait_until((root / "made").exists, 30, what="it has made a file")
     assert owner(root / "made") == (0, 0)
 
 
@@ -182,13 +198,13 @@ def test_killed_half_way(busybox: str, define: Define) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         systemctl("start", "--no-block", unit)
-        wait_until(lambda: os.path.ismount(place), what="the user namespace is there")
-        pid = wait_until(lambda: int(show("ctr-netns@torn.service", "MainPID")["MainPID"]), what="ctr-netns runs")
+        wait_until(lambda: os.path.ismount(place), 30, what="the user namespace is there")
+        pid = wait_until(lambda: int(show("ctr-netns@torn.service", "MainPID")["MainPID"]), 30, what="ctr-netns runs")
         os.kill(pid, 9)
     finally:
         os.close(lock)
-    wait_until(lambda: not place.parent.exists(), what="its end has removed the namespace")
-    wait_until(lambda: "torn" not in systemctl("list-jobs", "--no-legend").stdout, what="the start is given up")
+    wait_until(lambda: not place.parent.exists(), 30, what="its end has removed the namespace")
+    wait_until(lambda: "torn" not in systemctl("list-jobs", "--no-legend").stdout, 30, what="the start is given up")
     assert show(unit, "ActiveState")["ActiveState"] == "inactive"
     systemctl("reset-failed", "ctr-netns@torn.service", check=False)
     systemctl("start", unit)

@@ -50,6 +50,22 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ctrctl("image", "rm", "--force", "localhost/filled:latest")
 
 
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An image that calls /state, which everybody may write, a volume."""
+    passwd = file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
+    path = layout(
+        tmp_path_factory.mktemp("image") / "oci",
+        busybox_layer(),
+        layer(directory("etc"), passwd, directory("state", 0o777), file("state/first", b"image's")),
+        name="localhost/asking:latest",
+        config={"Cmd": ["sleep", "1000"], "StopSignal": "SIGKILL", "Volumes": {"/state": {}}},
+    )
+    ctrctl("image", "load", path)
+    yield "localhost/asking:latest"
+    ctrctl("image", "rm", "--force", "localhost/asking:latest")
+
+
 @pytest.fixture(autouse=True)
 def no_volume_stays() -> Iterator[None]:
     """Volumes that the test made are removed after its containers; each leaves no file, unit or mount."""
@@ -179,6 +195,34 @@ def test_containers_that_start_at_once_share_one_copy(filled: str, define: Defin
     systemctl("start", *map(service, names))
     complete("shared")
     systemctl("stop", *map(service, names))
+
+
+def test_a_volume_of_the_image_is_writable_and_goes_with_its_container(asking: str, define: Define) -> None:
+    """In a read-only root too, filled, kept over restarts, erased with the definition's container. Its user, a number
+    that the image does not know, has a name and a home."""
+    unit = define("web", text(asking, "ReadOnly=true", "User=1234", "WorkingDir=/tmp"))
+    systemctl("start", unit)
+    seen = ctrctl("exec", "web", "sh", "-c", "cp /state/first /state/mine && whoami && cd ~ && pwd")
+    assert seen.stdout.split() == ["1234", "/tmp"]
+    systemctl("restart", unit)
+    (listed,) = json.loads(ctrctl("volume", "ls", "--format", "json").stdout)
+    assert listed["containers"] == ["web"]
+    assert (VOLUMES / listed["name"] / "mine").read_text() == "image's"
+    assert (VOLUMES / listed["name"] / "mine").stat().st_uid == 1234
+    ctrctl("rm", "--force", "web")
+    assert list(VOLUMES.iterdir()) == []
+
+
+def test_what_was_run_keeps_the_volume_of_its_image(asking: str, tidy: Callable[[str], str]) -> None:
+    """Until it is removed with its volumes, as --rm does; users of its own write there as themselves."""
+    options = ("--network=none", "--userns=auto", "--name", tidy("web"), asking)
+    ctrctl("run", "-d", *options)
+    ctrctl("exec", "web", "touch", "/state/mine")
+    ctrctl("rm", "--force", "web")
+    (volume,) = VOLUMES.iterdir()
+    assert (volume / "mine").stat().st_uid == 0
+    ctrctl("run", "--rm", *options, "test", "-e", "/state/mine")
+    assert not volume.exists()
 
 
 @pytest.mark.parametrize("inject", ["utimensat:signal=KILL:when=9", "umount2:signal=KILL:when=1"])

@@ -16,6 +16,7 @@ from supervisor.errors import DefinitionError, UserError
 from supervisor.paths import Layout
 from supervisor.spec.container import Container, PullPolicy
 from supervisor.spec.network import PublishedPort
+from supervisor.spec.userns import UserNamespace
 
 
 def run(root: Path, *arguments: str) -> str:
@@ -88,6 +89,8 @@ def test_a_plan_tells_what_differs() -> None:
     """Of a new container what is set, of a changed one what changes."""
     old = Container("web", "/web.container", image="x", ports=(PublishedPort(80, 8080),))
     assert list(differences(None, old)) == ["image: x", "ports: (container=80 host=8080)"]
+    own = Container("web", "/web.container", environment=(("A", "1"), ("B", "2")), user_namespace=UserNamespace())
+    assert list(differences(None, own)) == ["environment: A=1, B=2", "user_namespace: (auto)"]
     new = Container("web", "/web.container", image="x", pull=PullPolicy.NEVER, command=("a", "b"))
     assert list(differences(old, new)) == [
         "pull: missing → never",

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import cast
 
-from supervisor.cli.fetching import Transfer, bases_of, known_references, ordered, transfers
+from supervisor.cli.console import Console
+from supervisor.cli.fetching import Fetching, Transfer, bases_of, known_references, ordered, transfers
 from supervisor.definitions.load import Loaded
+from supervisor.images import building, work
+from supervisor.images.fingerprint import fingerprint
+from supervisor.images.store import Store
+from supervisor.paths import Layout
 from supervisor.spec.container import Container, PullPolicy
+from supervisor.spec.image import Image, ImageConfig
 from supervisor.spec.sourcing import Build, Fetch, ImageSource
 from supervisor.spec.volume import Volume
+from supervisor.systemd.manager import Manager
 
 
 def test_images_are_fetched_as_the_policies_say() -> None:
@@ -90,3 +99,42 @@ def test_what_was_deployed_says_what_a_definition_means() -> None:
     assert known_references(deployed, ("/etc/ctr/a.container",)) == {"x.image": "localhost/x:1"}
     assert known_references(deployed, ("/etc/ctr",)) == {}
     assert known_references(deployed, ("/etc/ctr/x.image",)) == {}
+
+
+ID = "sha256:" + "a" * 64
+
+
+def _fetching(tmp_path: Path, loaded: Loaded) -> tuple[Fetching, Layout, io.StringIO]:
+    """Without a systemd: whoever asks for one fails."""
+    layout, said = Layout(str(tmp_path)), io.StringIO()
+    console = Console(io.StringIO(), said, said, {}, layout)
+    return Fetching(loaded, cast(Manager, None), console), layout, said
+
+
+def _store(layout: Layout, *names: str) -> None:
+    Store(layout).add(Image(ID, "", (), "amd64", "linux", "", 0, (), ImageConfig()), names, (), ((ID, b"{}"),))
+
+
+def test_a_base_that_is_gone_is_not_missed(tmp_path: Path) -> None:
+    """As long as nothing is to be built, nobody asks a registry for what an image started from."""
+    (tmp_path / "context").mkdir()
+    build = _build(tmp_path / "context", "x", "quay.io/base:1")
+    fetching, layout, said = _fetching(tmp_path / "root", Loaded((), (), (), builds=(build,)))
+    _store(layout, "localhost/x:latest")
+    Path(building.state(layout, "x")).mkdir(parents=True)
+    base = (("quay.io/base:1", "sha256:" + "b" * 64),)
+    made = building.Record("x", build.source, fingerprint(build), ID, base)
+    work.write(f"{building.state(layout, 'x')}/record.json", made)
+    fetching.run()
+    assert said.getvalue() == ""
+
+
+def test_another_reference_for_the_same_name(tmp_path: Path) -> None:
+    """What the name stands for is not what the definition says any more: it is missing."""
+    source = ImageSource("x", "/etc/ctr/x.image", "quay.io/x:1", "localhost/x:1")
+    fetching, layout, _ = _fetching(tmp_path, Loaded((), (), (), images=(source,)))
+    _store(layout, "localhost/x:1", "quay.io/x:1")
+    assert list(fetching.plan()) == []
+    changed = ImageSource("x", "/etc/ctr/x.image", "quay.io/x:2", "localhost/x:1")
+    fetching, _, _ = _fetching(tmp_path, Loaded((), (), (), images=(changed,)))
+    assert list(fetching.plan()) == ["image localhost/x:1 would be fetched"]

@@ -92,6 +92,9 @@ def test_every_done_key_is_tested() -> None:
         ("SetWorkingDirectory=/srv/web", "/srv/web", ""),
         ("File=/srv/web/R", "/srv/web", "/srv/web/R"),
         ("SetWorkingDirectory=/srv\nFile=/other/R", "/srv", "/other/R"),
+        ("SetWorkingDirectory=Unit\nFile=R", "/etc/ctr", "/etc/ctr/R"),
+        ("SetWorkingDirectory=FILE\nFile=x/R", "/etc/ctr/x", "/etc/ctr/x/R"),
+        ("SetWorkingDirectory=unit\nFile=/srv/R", "/srv", "/srv/R"),
     ],
 )
 def test_where_the_context_is(lines: str, context: str, recipe: str) -> None:
@@ -100,10 +103,45 @@ def test_where_the_context_is(lines: str, context: str, recipe: str) -> None:
     assert (found.context, found.file) == (context, recipe)
 
 
-def test_the_working_directory_of_the_service_counts_more() -> None:
-    """As podman says."""
-    found = build("ImageTag=web\nFile=R", "[Service]\nWorkingDirectory=/srv/web\nTimeoutStartSec=20min\n")
-    assert (found.context, found.file, found.fetch.timeout) == ("/srv/web", "/srv/web/R", 1200.0)
+@pytest.mark.parametrize(
+    ("lines", "context", "recipe"),
+    [
+        ("File=R", "/var/lib/web", "/var/lib/web/R"),
+        ("SetWorkingDirectory=unit\nFile=R", "/var/lib/web", "/var/lib/web/R"),
+        ("SetWorkingDirectory=file\nFile=R", "/var/lib/web", "/var/lib/web/R"),
+        ("SetWorkingDirectory=./sub\nFile=R", "/var/lib/web", "/var/lib/web/R"),
+        ("SetWorkingDirectory=/other\nFile=R", "/other", "/other/R"),
+        ("File=/other/R", "/other", "/other/R"),
+    ],
+)
+def test_the_working_directory_of_the_service(lines: str, context: str, recipe: str) -> None:
+    """It counts more than what is relative to the definition, and less than an absolute context, as in quadlet.go; its
+    specifiers are replaced."""
+    found = build(f"ImageTag=web\n{lines}", "[Service]\nWorkingDirectory=%S/web\nTimeoutStartSec=20min\n")
+    assert (found.context, found.file, found.fetch.timeout) == (context, recipe, 1200.0)
+
+
+@pytest.mark.parametrize("value", ["sub", "~", "/srv/%H"])
+def test_a_working_directory_that_is_none(value: str) -> None:
+    """One message, with its line."""
+    assert f"{PATH}:6: WorkingDirectory=" in problem(BASE, f"[Service]\nWorkingDirectory={value}\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "service", "path"),
+    [
+        ("SetWorkingDirectory=unit", "", "/etc/ctr/key"),
+        ("SetWorkingDirectory=sub", "", "/etc/ctr/key"),
+        ("SetWorkingDirectory=file\nFile=sub/R", "", "/etc/ctr/sub/key"),
+        ("SetWorkingDirectory=/srv", "/other", "/other/key"),
+        ("SetWorkingDirectory=unit", "/other", "/other/key"),
+    ],
+)
+def test_where_a_secret_lies(lines: str, service: str, path: str) -> None:
+    """In the working directory, in which podman would be run; where that is the root, nobody means it."""
+    rest = f"[Service]\nWorkingDirectory={service}\n" if service else ""
+    assert build(f"ImageTag=web\n{lines}\nSecret=id=a,src=key", rest).secrets == (f"id=a,src={path}",)
+    assert "write an absolute path" in problem("ImageTag=web\nSetWorkingDirectory=/srv\nSecret=id=a,src=key")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from supervisor.definitions import coverage, resources, section_keys
 from supervisor.definitions.coverage import TABLE, State
 from supervisor.definitions.quadlet import compile_file
 
-#: Every key of podman-systemd.unit(5) (podman 6; Remap… are podman 4's) and of the Compose specification, by section.
+#: Every key of podman-systemd.unit(5) (podman 6; Remap… and VolatileTmp are podman 4's) and of the Compose
+#: specification, by section.
 NAMES = {
     "*": "ContainersConfModule GlobalArgs PodmanArgs ServiceName",
     "Quadlet": "DefaultDependencies",
@@ -24,7 +25,7 @@ NAMES = {
         RetryDelay Rootfs RunInit
         SeccompProfile Secret SecurityLabelDisable SecurityLabelFileType SecurityLabelLevel SecurityLabelNested
         SecurityLabelType ShmSize StartWithPod StopSignal StopTimeout SubGIDMap SubUIDMap Sysctl Timezone Tmpfs
-        UIDMap Ulimit Unmask User UserNS Volume WorkingDir
+        UIDMap Ulimit Unmask User UserNS VolatileTmp Volume WorkingDir
     """,
     "Pod": """
         AddHost DNS DNSOption DNSSearch ExitPolicy GIDMap HostName IP IP6 Label Network NetworkAlias PodName

@@ -55,9 +55,10 @@ def test_numbers_and_words() -> None:
         9,
     )
     assert health.action("restart") is HealthAction.RESTART
-    assert [health.notify(text) for text in ("true", "no", "healthy")] == [
+    assert [health.notify(text) for text in ("true", "no", "healthy", "Healthy")] == [
         Notify.CONTAINER,
         Notify.STARTED,
+        Notify.HEALTHY,
         Notify.HEALTHY,
     ]
 

@@ -101,6 +101,12 @@ def test_mistakes(lines: str, words: str) -> None:
     assert words in problem(lines)
 
 
+def test_no_message_has_a_login() -> None:
+    """A message is read by more people than the file."""
+    assert "correct-horse" not in problem("Image=web\nCreds=me:correct-horse\x01")
+    assert "correct-horse" not in problem("Image=web\nCreds=:correct-horse")
+
+
 def test_it_is_no_unit() -> None:
     """Of the sections of systemd only the time it may take counts; others do nothing, and are said to, or refused where
     that would surprise."""

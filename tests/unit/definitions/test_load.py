@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from supervisor.definitions import gathering
 from supervisor.definitions.context import Context
 from supervisor.definitions.load import load
 from tests.unit.definitions.trees import GOOD, messages, names, tree
@@ -66,6 +69,13 @@ def test_a_link_that_leads_back_is_a_problem() -> None:
         raise FileNotFoundError(2, "No such file or directory", path)
 
     assert "a link leads back" in messages(load("/d", read))[0]
+
+
+def test_too_many_directories_are_a_problem_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after the last one that is read is as unknown as that."""
+    monkeypatch.setattr(gathering, "_DIRECTORIES", 2)
+    loaded = load("/d", tree({f"/d/{name}.container": GOOD for name in ("a/a", "b/b", "c/c")}))
+    assert [problem.file for problem in loaded.problems] == ["/d/b", "/d"]
 
 
 def test_one_name_defined_twice_names_both_files() -> None:
@@ -162,4 +172,20 @@ def test_two_definitions_that_publish_one_port_are_warned_of() -> None:
         "and only one of them can be running; change one",
         "/d/b.container:4: PublishPort=: 127.0.0.1:8000-8100:8000-8100/tcp is published by /d/a.container:3 too, "
         "and only one of them can be running; change one",
+    ]
+
+
+def test_two_files_of_one_name_are_named() -> None:
+    """A reference is a file's name: with two files of it one would be taken, and podman reads only one of them."""
+    files = {
+        "/d/a/data.volume": b"[Volume]\nVolumeName=x\n",
+        "/d/b/data.volume": b"[Volume]\nVolumeName=y\n",
+        "/d/b/db.container": GOOD + b"Volume=data.volume:/d\n",
+        "/d/c/data.container": GOOD,
+    }
+    loaded = load("/d", tree(files))
+    assert loaded.volumes == ()
+    assert sorted(message for message in messages(loaded) if "the same name" in message) == [
+        "/d/a/data.volume: /d/b/data.volume has the same name, by which others refer to it; rename one of them",
+        "/d/b/data.volume: /d/a/data.volume has the same name, by which others refer to it; rename one of them",
     ]

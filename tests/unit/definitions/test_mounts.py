@@ -155,6 +155,8 @@ def test_refused_tmpfs(text: str) -> None:
         ("type=glob,src=./a*", Mount(MountType.GLOB, "", "/etc/ctr/a*")),
         ("type=glob,src=a*", None),
         ("type=glob,src=/[a", None),
+        ("type=glob,src=/", None),
+        ("type=glob,src=/a,dst=/b", None),
         ("type=image,src=x,dst=/b", Mount(MountType.IMAGE, "/b", "x")),
         ("type=image,src=x:1,dst=/b,rw=true,idmap", Mount(MountType.IMAGE, "/b", "x:1", ("rw",))),
         ("type=image,src=x,dst=/b,rw=false,subpath=/a/b", Mount(MountType.IMAGE, "/b", "x", ("ro", "subpath=a/b"))),

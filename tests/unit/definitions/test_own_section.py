@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from supervisor.definitions import coverage
+from supervisor.definitions.load import load
 from supervisor.definitions.quadlet import Compiled, compile_file
 from supervisor.spec.container import Entry
+from tests.unit.definitions.trees import tree
 
 
 def compiled(*lines: str) -> Compiled:
@@ -65,3 +67,13 @@ def test_sockets_of_another_unit_go_through() -> None:
     found = compiled("[Service]", "Sockets=a.socket b.socket", "NonBlocking=yes")
     assert found.container is not None
     assert found.container.unit.service == (Entry("Sockets", "a.socket b.socket"), Entry("NonBlocking", "yes"))
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Network", "Volume", "Image", "Build"])
+def test_the_section_is_a_containers(kind: str) -> None:
+    """In another file nobody would read it."""
+    text = f"[{kind}]\nImage=x\nImageTag=x\nFile=/x\n[X-Ctr]\nStopWhenIdleSec=1min\n"
+    path = f"/d/x.{kind.lower()}"
+    loaded = load(path, tree({path: text.encode()}))
+    said = "[X-Ctr] has a meaning in .container files only: its keys are about one container; move it there"
+    assert f"{path}:5: {said}" in [str(problem) for problem in loaded.problems]

@@ -17,7 +17,7 @@ from supervisor.definitions.podman_option import Option, Takes, named
 from supervisor.definitions.quadlet import Compiled, compile_file
 from supervisor.definitions.unitfile import parse
 from supervisor.definitions.words import quote, split_words
-from supervisor.spec.container import Container, Entry, Mount, NamespaceMode, Runtime
+from supervisor.spec.container import Container, Entry, ImageVolumes, Mount, NamespaceMode, Runtime
 from supervisor.spec.health import Notify
 
 PATH = "/etc/ctr/web.container"
@@ -81,7 +81,6 @@ SAME = {
     "--device-cgroup-rule 'c 189:* rmw'": "[Service]\nDeviceAllow=char-usb_device rmw",
     "--device-cgroup-rule 'c 10:200 rw'": "[Service]\nDeviceAllow=/dev/char/10:200 rw",
     "--dns 10.0.0.1 --dns-opt=ndots:1 --dns-search a.example": "DNS=10.0.0.1\nDNSOption=ndots:1\nDNSSearch=a.example",
-    "--entrypoint=": 'Entrypoint=""',
     '--env "A=x y" -e B=1 -eC=2 -e=D=3': 'Environment="A=x y" B=1 C=2 D=3',
     "--env-file /a/b": "EnvironmentFile=/a/b",
     "--gpus all": "AddDevice=nvidia.com/gpu=all",
@@ -140,6 +139,9 @@ MEMBERS: dict[str, dict[str, Any]] = {
         f"{kind}_namespace": NamespaceMode.HOST for kind in ("pid", "ipc", "uts", "cgroup")
     },
     "--umask 0077": {"umask": 0o077},
+    "--image-volume=ignore": {"image_volumes": ImageVolumes.IGNORE},
+    "--image-volume TMPFS": {"image_volumes": ImageVolumes.TMPFS},
+    "--image-volume bind": {},
     "-itv /a:/b": {"terminal": True, "stdin": True, "mounts": container("Volume=/a:/b").mounts},
 }
 
@@ -201,6 +203,7 @@ def test_the_hardware_address_is_an_option_of_the_one_network() -> None:
         ("-v ./x:/y", "-v: './x:/y' is relative to podman's working directory"),
         ("--security-opt nosuch=1", "--security-opt: 'nosuch=1' is unknown"),
         ("--device-cgroup-rule 'a *:* rwm'", "--device-cgroup-rule: 'a *:* rwm' is about every device"),
+        ("--image-volume none", "--image-volume: 'none' is unknown to podman; write anonymous, tmpfs or ignore"),
         ("--sysctl kernel.msgmax=1 --ipc=host", "--sysctl: kernel.msgmax would change the host with --ipc=host"),
         ("--uts=host --hostname x", "--hostname: with --uts=host the name is the host's"),
         ('--label "x', "the quote"),
@@ -370,3 +373,35 @@ def test_words_stay_whole() -> None:
     assert container("PodmanArgs=--volume='/a b:/c d'").mounts == (container("Volume=/a b:/c d").mounts)
     assert isinstance(container("PodmanArgs=-v /a:/b").mounts[0], Mount)
     assert container("PodmanArgs=--sdnotify conmon").notify is Notify.STARTED
+
+
+def test_options_that_podman_splits_at_commas() -> None:
+    """Devices and block I/O limits are lists to podman; subnets and ranges of a network are not, gateways are."""
+    line = "PodmanArgs=--device=/dev/fuse,/dev/tun --device-read-bps=/dev/vda:1m,/dev/vdb:2m"
+    found = container(line)
+    assert found.devices == ("/dev/fuse:/dev/fuse:rwm", "/dev/tun:/dev/tun:rwm")
+    assert [limit.value for limit in found.scope_properties] == ["/dev/vda 1048576\n/dev/vdb 2097152"]
+    known = named(podman_create.NETWORK)
+    assert [known[name].takes is Takes.LIST for name in ("--gateway", "--subnet", "--ip-range")] == [True, False, False]
+
+
+@pytest.mark.parametrize("device", ["/dev/vda,/dev/vdb", "/dev/vda:/dev/vdb"])
+def test_a_disk_is_one_path(device: str) -> None:
+    """A separator that was meant for podman is no part of it."""
+    (problem,) = compile_file(PATH, f"{BASE}[Service]\nIOReadBandwidthMax={device} 1M\n").problems
+    assert "is not a disk" in problem.message
+
+
+def test_a_variable_is_a_whole_word() -> None:
+    """systemd replaces $NAME only where it is a word of its own, ${NAME} anywhere; $$ is a dollar sign."""
+    assert container("PodmanArgs=--entrypoint=$X").entrypoint == ("$X",)
+    assert container("PodmanArgs=-l=$X=1 -l$Y=1").labels == (("$X", "1"), ("$Y", "1"))
+    assert container("PodmanArgs=--entrypoint=$$X").entrypoint == ("$X",)
+    for words in ("--entrypoint $X", "--entrypoint=${X}", "--entrypoint=a${X}", "-l $X=1"):
+        assert "would be replaced by systemd" in problems(f"PodmanArgs={words}")[0], words
+
+
+def test_an_option_can_be_empty() -> None:
+    """--entrypoint= takes the image's away; the same line as a key is nothing to podman."""
+    assert container("PodmanArgs=--entrypoint=").entrypoint == ("",)
+    assert container('PodmanArgs=--entrypoint ""').entrypoint == ("",)

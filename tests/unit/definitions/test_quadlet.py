@@ -13,7 +13,7 @@ from supervisor.definitions.context import Context
 from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.quadlet import compile_file
 from supervisor.spec.container import Container, LogDriver, Mount, PullPolicy, Runtime, ScopeProperty, Ulimit
-from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
+from supervisor.spec.health import HealthAction, HealthChanges, HealthCheck, Notify, StartupProbe
 from supervisor.spec.network import Attachment, NetworkMode, Protocol, PublishedPort
 from supervisor.spec.secret import Secret
 from supervisor.spec.security import Security
@@ -83,6 +83,7 @@ EFFECTS = {
     "Exec": (r"""sh -c 'a "b"' \x41""", {"command": ("sh", "-c", 'a "b"', "A")}),
     "GlobalArgs": ("--runtime=runc", {"runtime": Runtime.RUNC}),
     "GroupAdd": ("5", {"supplementary_groups": ("5",)}),
+    "VolatileTmp": ("yes", {"mounts": "/tmp"}),
     "HealthCmd": ("[ -e /x ] && y", {"health": HealthCheck(("/bin/sh", "-c", "[ -e /x ] && y"))}),
     "HostName": ("a.b", {"hostname": "a.b"}),
     "Image": ('"x:1"', {"image": "x:1"}),
@@ -174,17 +175,17 @@ def test_every_done_key_is_tested() -> None:
 
 @pytest.mark.parametrize("key", sorted(PROBE_EFFECTS))
 def test_a_key_of_the_health_check(key: str) -> None:
-    """Each changes what it should beside HealthCmd=, and is refused without it: the image's check is not changed."""
+    """Each changes what it should beside HealthCmd=, and contradicts HealthCmd=none."""
     line, expected = PROBE_EFFECTS[key]
     base = "HealthCmd=x\n" + ('HealthStartupCmd=["a"]\n' if key.startswith("HealthStartup") else "")
     check = compiled(f"{base}{key}={line}\n").health
     assert check == dataclasses.replace(HealthCheck(("/bin/sh", "-c", "x")), **expected)
-    for without in ("", "HealthCmd=none\n"):
-        found = problems(f"{BASE}{without}{key}={line}\n")
-        assert len(found) == 1 and f"{key}=: needs a command in HealthCmd= beside it" in found[0]
+    found = problems(f"{BASE}HealthCmd=none\n{key}={line}\n")
+    assert len(found) == 1 and f"{key}=: contradicts HealthCmd=none" in found[0]
     if key.startswith("HealthStartup") and key != "HealthStartupCmd":
-        (found_one,) = problems(f"{BASE}HealthCmd=x\n{key}={line}\n")
-        assert "needs a command in HealthStartupCmd= beside it" in found_one
+        for beside in ("", "HealthCmd=x\n"):
+            (found_one,) = problems(f"{BASE}{beside}{key}={line}\n")
+            assert "needs a command in HealthStartupCmd= beside it" in found_one
 
 
 def test_user_and_group_are_one_value() -> None:
@@ -449,3 +450,39 @@ def test_what_differs_from_podman_is_a_warning(line: str, message: str) -> None:
     assert result.container is not None and result.container.log_driver is LogDriver.JOURNALD
     (found,) = result.warnings
     assert found.line == 3 and found.message.startswith(message)
+
+
+def test_two_quotes_are_nothing() -> None:
+    """podman passes on what is set once only when something is left without the quotes; lists keep it."""
+    lines = 'Entrypoint=/a\nEntrypoint=""\nHostName=""\nUser=""\nHealthCmd=""\nMemory=""\nRunInit=""\n'
+    assert compiled(lines) == compiled("")
+    assert compiled('Exec=""\n').command == ("",)
+    assert problems(BASE + 'DNS=""\n')
+
+
+def test_what_changes_the_images_health_check() -> None:
+    """podman-run(1): what is done about it, what is kept, and the start-up check need no HealthCmd=."""
+    lines = "HealthOnFailure=kill\nHealthMaxLogCount=3\nHealthMaxLogSize=7\nHealthStartupCmd=[\"/s\"]\n"
+    made = compiled(lines + "HealthStartupInterval=2\n")
+    assert made.health is None
+    startup = StartupProbe(("/s",), interval=2.0)
+    assert made.health_changes == HealthChanges(HealthAction.KILL, startup, log_count=3, log_size=7)
+    assert compiled("").health_changes is None
+    assert compiled("HealthCmd=x\n" + lines).health_changes is None
+
+
+@pytest.mark.parametrize("line", ["HealthInterval=1s", "HealthTimeout=1s", "HealthRetries=1", "HealthStartPeriod=1s"])
+def test_what_does_not_change_it_is_a_warning(line: str) -> None:
+    """podman passes over them without HealthCmd=."""
+    result = compile_file(PATH, BASE + line + "\n")
+    assert result.container == compiled("")
+    assert [f"{warning.line} {warning.message[:43]}" for warning in result.warnings] == [
+        "3 has no effect: without HealthCmd= beside it"
+    ]
+
+
+def test_volatile_tmp() -> None:
+    """podman's old word for a tmpfs at /tmp; with ReadOnly= there is one anyway."""
+    assert compiled("VolatileTmp=yes\n").mounts == compiled("Tmpfs=/tmp:rw,size=512M,mode=1777\n").mounts != ()
+    assert compiled("VolatileTmp=no\n").mounts == compiled("VolatileTmp=yes\nReadOnly=yes\n").mounts == ()
+    assert "mounts something at /tmp already" in problems(BASE + "VolatileTmp=yes\nTmpfs=/tmp\n")[0]

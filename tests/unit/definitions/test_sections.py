@@ -310,3 +310,35 @@ def test_keys_newer_than_the_host_are_a_warning() -> None:
 def test_application_keys_are_free() -> None:
     """systemd.unit(5): keys and sections that begin with X- belong to applications."""
     assert container("[Unit]\nX-A=1\n[Service]\nX-B=1\n[Install]\nX-C=1\n").unit == container("").unit
+
+
+@pytest.mark.parametrize("value", ["yes", "true", "1", "on"])
+def test_delegate_is_so_anyway(value: str) -> None:
+    """However a boolean is spelt."""
+    assert container(f"[Service]\nDelegate={value}\n").unit.service == ()
+    assert compiled("[Service]\nDelegate=no\n").problems and compiled("[Service]\nDelegate=cpu\n").problems
+
+
+def test_an_instance_where_there_is_none() -> None:
+    """%i in a file that is no template is the container's name here and nothing under podman: its author knows."""
+    result = compiled("[Unit]\nDescription=%i %%i\n[Service]\nExecStartPre=/bin/a %I\nExecStartPre=/bin/b %%i\n")
+    assert result.problems == ()
+    assert [f"{one.line} {one.message}" for one in result.warnings] == [
+        "5 %i is 'web' here, after ctr@web.service, and nothing under podman; write %N, the name in both",
+        "7 %I is 'web' here, after ctr@web.service, and nothing under podman; write %N, the name in both",
+    ]
+
+
+def test_stop_when_unneeded_stops_nothing() -> None:
+    """The scope needs the unit for as long as there are processes."""
+    result = compiled("[Unit]\nStopWhenUnneeded=yes\n")
+    assert result.container is not None and result.container.unit == UnitSections()
+    assert "has no effect: the container's scope needs the unit" in result.warnings[0].message
+    assert compiled("[Unit]\nStopWhenUnneeded=no\n").warnings == ()
+
+
+def test_also_is_a_warning() -> None:
+    """podman does not act on it either."""
+    result = compiled("[Install]\nAlso=other.service\n")
+    assert result.container is not None
+    assert [warning.key for warning in result.warnings] == ["Also"]

@@ -137,3 +137,24 @@ def test_naming(prefix: str, instance: str, named: bool) -> None:
     valid = named or prefix[0].isalnum()
     assert names(loaded) == ([f"c.{instance}.{prefix}" if named else f"{prefix}_{instance}"] if valid else [])
     assert bool(loaded.problems) is not valid
+
+
+def test_an_instance_whose_name_no_container_can_have() -> None:
+    """systemd takes more characters than a container's name has: the way out is said."""
+    files = {"/d/web@.container": GOOD, "/d/web@a:b.container": GOOD}
+    (message,) = messages(load("/d", tree(files)))
+    assert message.startswith("/d/web@a:b.container: the file's name 'web_a:b' is not valid")
+    assert message.endswith("; or write ContainerName=")
+    named = {"/d/web@.container": GOOD, "/d/web@a:b.container": GOOD + b"ContainerName=ab\n"}
+    assert messages(load("/d", tree(named))) == []
+
+
+def test_the_default_instance_of_a_volume() -> None:
+    """It has an effect there too: the volume is made."""
+    for kind in ("volume", "network"):
+        text = f"[{kind.title()}]\n[Install]\nDefaultInstance=x\n".encode()
+        loaded = load("/d", tree({f"/d/data@.{kind}": text}))
+        assert [one.name for one in (*loaded.volumes, *loaded.networks)] == ["data_x"]
+        assert loaded.warnings == ()
+        loaded = load("/d", tree({f"/d/data.{kind}": text}))
+        assert "is no template" in str(loaded.warnings[0])

@@ -14,6 +14,8 @@ def tree(files: dict[str, bytes]) -> Read:
         if path in files:
             return files[path]
         path = path.rstrip("/")
+        if path in files:
+            raise NotADirectoryError(20, "Not a directory", path)
         inside = {file[len(path) + 1 :].split("/")[0] for file in files if file.startswith(f"{path}/")}
         if not inside:
             raise FileNotFoundError(2, "No such file or directory", path)

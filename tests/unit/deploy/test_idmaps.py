@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pwd
 from itertools import combinations
 from pathlib import Path
 
@@ -10,15 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.deploy import idmaps
+from supervisor.deploy import idmaps, state
 from supervisor.deploy.idmaps import AREA, IDENTITY, Allotment, Given, HostNumbers
 from supervisor.errors import UserError
 from supervisor.paths import Layout
 from supervisor.render.users import Accounts, User
 from supervisor.spec.userns import IdMaps, IdRange, UserNamespace, UserNamespaceMode
+from tests.unit.deploy.host import Place
 
 AUTO = UserNamespace()
 KEEP = UserNamespace(UserNamespaceMode.KEEP_ID)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
 
 
 def allotment(host: HostNumbers | None = None, **before: Given) -> Allotment:
@@ -83,6 +90,109 @@ def test_the_range_named_ctr_is_used_when_there_is_one_in_both_files() -> None:
     assert allotment(HostNumbers(subuid="containers:1:99\n", subgid="containers:1:99\n")).maps("a", AUTO, 9) == at(
         AREA[0], 9
     )
+
+
+def test_numbers_that_run_are_left_alone(tmp_path: Path) -> None:
+    """Whoever has them by the records: an apply that was killed before its restarts left somebody with the old ones."""
+    for name, lines in (
+        ("old", "user-map=0\t1000\t1\nuser-map=1\t{0}\t5\ngroup-map=0\t{1}\t65536\n"),
+        ("keep", "user-map=0\t0\t4294967295\ngroup-map=0\t0\t4294967295\nuser-map=odd\n"),
+    ):
+        path = tmp_path / "run/ctr/networks" / name / "document"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"ctr-network=7\nname={name}\n" + lines.format(AREA[0], AREA[0] + 65536))
+    (tmp_path / "run/ctr/networks/torn").mkdir()
+    host = idmaps.host_numbers(Layout(str(tmp_path)))
+    assert allotment(host).maps("web", AUTO, 65536) == at(AREA[0] + 2 * 65536)
+    before = Given(AUTO, at(AREA[0]))
+    assert allotment(host, old=before).maps("old", AUTO, 65536) == before.maps
+
+
+def test_numbers_that_somebody_is_to_have_by_number_are_left_alone() -> None:
+    """Also one that is deployed only after whoever asks for any."""
+    asked = (IdRange(0, AREA[0], 1), IdRange(1, AREA[0] + 65536, 1))
+    wishes = {
+        "a": AUTO,
+        "b": UserNamespace(UserNamespaceMode.MAPPED, uids=asked[:1], gids=(IdRange(0, AREA[0] + 2 * 65536, 1),)),
+        "c": UserNamespace(uids=asked[1:]),
+    }
+    made = Allotment({}, HostNumbers(), wishes)
+    assert made.maps("a", AUTO, 65536) == at(AREA[0] + 3 * 65536)
+    assert made.maps("b", wishes["b"], 0) == IdMaps(wishes["b"].uids, wishes["b"].gids)
+    assert made.maps("c", wishes["c"], 65536) is not None
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        UserNamespace(UserNamespaceMode.MAPPED, uids=(IdRange(0, AREA[0] + 65535, 1),), gids=(IdRange(0, 9, 1),)),
+        UserNamespace(UserNamespaceMode.MAPPED, uids=(IdRange(0, 9, 1),), gids=(IdRange(0, AREA[0] - 1, 2),)),
+        UserNamespace(UserNamespaceMode.MAPPED, sub_uid="me", sub_gid="me"),
+        UserNamespace(gids=(IdRange(7, AREA[0] + 7, 1),)),
+    ],
+)
+def test_numbers_that_were_given_to_one_cannot_be_asked_for(wish: UserNamespace) -> None:
+    """They are that one's alone, until it gives them up, be it in the same apply."""
+    host = HostNumbers(subuid=f"me:{AREA[0]}:5\n", subgid="me:1:5\n")
+    before = {"web": Given(AUTO, at(AREA[0]))}
+    for wishes in ({}, {"web": AUTO}):
+        with pytest.raises(UserError, match=r"user namespace: (user|group)s \d+ to \d+ .* 'web' .*UserNS=auto"):
+            Allotment(before, host, wishes).maps("db", wish, 65536)
+    assert Allotment(before, host, {"web": None, "db": wish}).maps("db", wish, 65536)
+    everything = UserNamespace(UserNamespaceMode.MAPPED, uids=IDENTITY.uids, gids=IDENTITY.gids)
+    assert Allotment(before, host).maps("db", everything, 0) == IDENTITY
+
+
+def test_the_range_named_ctr_is_nobodys_by_name() -> None:
+    """As long as those who ask for any get their numbers from it."""
+    line = "ctr:200000:100\n"
+    wish = UserNamespace(UserNamespaceMode.MAPPED, sub_uid="ctr", sub_gid="me")
+    with pytest.raises(UserError, match=r"the ranges of ctr .* are what UserNS=auto takes from; name another"):
+        allotment(HostNumbers(subuid=line, subgid=line + "me:1:5\n")).maps("a", wish, 0)
+    assert allotment(HostNumbers(subuid=line, subgid="me:1:5\n")).maps("a", wish, 0)
+
+
+def test_whom_only_the_hosts_name_services_know() -> None:
+    """Somebody of a directory, say, who is in no file: asked is for the first number."""
+    known = {AREA[0], AREA[0] + 65536, AREA[0] + 2 * 65536 + 1}
+    made = Allotment({}, HostNumbers(), is_somebodys=known.__contains__)
+    assert made.maps("web", AUTO, 65536) == at(AREA[0] + 2 * 65536)
+
+
+def test_the_hosts_name_services_are_asked() -> None:
+    """Root is somebody, as a user and as a group; the last number is nobody."""
+    assert idmaps.is_somebodys(0)
+    assert not idmaps.is_somebodys(2**32 - 2)
+
+
+def test_numbers_of_one_apply(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is looked at: who asks by number, what runs, whom the host knows."""
+    asked = (IdRange(0, AREA[0], 1),)
+    running = place.root / "run/ctr/networks/old/document"
+    running.parent.mkdir(parents=True)
+    running.write_text(f"user-map=0\t{AREA[0] + 65536}\t65536\n")
+    real = pwd.getpwuid
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: real(0 if number == AREA[0] + 2 * 65536 else number))
+    wishes = {"a": AUTO, "b": UserNamespace(UserNamespaceMode.MAPPED, uids=asked, gids=asked)}
+    containers = [place.container(name, user_namespace=wish) for name, wish in wishes.items()]
+    place.deployment().apply(containers, prune=lambda _: False)
+    maps = {name: state.read(place.layout, name).record.id_maps for name in wishes}
+    assert maps == {"a": at(AREA[0] + 3 * 65536), "b": IdMaps(asked, asked)}
+
+
+def test_a_larger_image_needs_every_number() -> None:
+    """A number far above, which is mapped by itself, is no proof of those below it."""
+    wish = UserNamespace(uids=(IdRange(70000, 7, 1),), gids=(IdRange(70000, 7, 1),))
+    maps = allotment().maps("web", wish, 65536)
+    assert allotment(web=Given(wish, maps)).maps("web", wish, 65536) == maps
+    found = allotment(web=Given(wish, maps)).maps("web", wish, 65537)
+    assert found and found.uids[0] == IdRange(0, AREA[0] + 65536, 65537)
+
+
+def test_digits_of_others_are_no_numbers() -> None:
+    """int(3) does not take all that str.isdigit() does, nor do files of the host have to be in order."""
+    host = HostNumbers(passwd="a:x:²:\n", group="a:x:²:\n", subuid="a:²:1\nb:1:²\n", subgid="a:²:²\n")
+    assert allotment(host).maps("web", AUTO, 65536) == at(AREA[0])
 
 
 def test_numbers_that_are_mapped_elsewhere() -> None:

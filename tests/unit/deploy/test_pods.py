@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from supervisor.network.record import Record
 from supervisor.spec.container import Container, Entry, UnitSections
 from supervisor.spec.network import Attachment, Network, NetworkMode, PublishedPort
 from supervisor.spec.pod import Pod
-from supervisor.spec.userns import AUTO_SIZE, UserNamespace
-from tests.unit.deploy.host import Place, Refusing, Systemd
+from supervisor.spec.userns import AUTO_SIZE, UserNamespace, UserNamespaceMode
+from tests.unit.deploy.host import IMAGE, Place, Refusing, Systemd
 
 PORT = (PublishedPort(80, 8080),)
 
@@ -132,6 +133,68 @@ def test_the_users_of_a_pod_are_its_containers(place: Place) -> None:
     assert maps["a"] == maps["b"] == state.read_pod(place.layout, "one").record.id_maps
     first, second = (maps[name] for name in "ac")
     assert first and second and abs(first.uids[0].host - second.uids[0].host) >= AUTO_SIZE
+
+
+@pytest.mark.parametrize(
+    "wish", [UserNamespace(), UserNamespace(size=70000), UserNamespace(UserNamespaceMode.KEEP_ID), None]
+)
+@pytest.mark.parametrize("before", [None, UserNamespace(size=5)])
+def test_the_users_of_a_pod_change_with_its_containers(
+    place: Place, before: UserNamespace | None, wish: UserNamespace | None
+) -> None:
+    """Also such that are not applied with it: one with the users it had would run as the host's root. Only its users
+    are other ones; the image is the one it had."""
+    old = member(place, user_namespace=before)
+    apply(place, [old], [pod(place, user_namespace=before)])
+    up(place, "ctr@shop.target", "ctr-netns@shop.service", "ctr@web.service")
+    report = apply(place, [], [pod(place, user_namespace=wish)])
+    found, shop = state.read(place.layout, "web"), state.read_pod(place.layout, "shop")
+    assert found.container == dataclasses.replace(old, user_namespace=wish)
+    assert found.record.id_maps == shop.record.id_maps and bool(shop.record.id_maps) == bool(wish)
+    assert found.image == IMAGE.id
+    config = json.loads(Path(place.layout.container("web"), "config.json").read_text())
+    assert ("user" in {one["type"] for one in config["linux"]["namespaces"]}) == bool(wish)
+    if wish != before:
+        assert report.changed == report.restarted == ("web",)
+        assert [call for call in place.systemd.calls if call != "daemon-reload"] == [
+            "try-restart ctr-netns@shop.service",
+            "start ctr@web.service",
+        ]
+    place.systemd.calls.clear()
+    again = apply(place, [], [pod(place, user_namespace=wish)])
+    assert (again.changed, again.restarted, again.resources, place.systemd.calls) == ((), (), (), [])
+
+
+def test_the_ranges_of_a_pods_users_change_with_its_containers(place: Place) -> None:
+    """Those that a name has in /etc/subuid are looked up anew."""
+    wish = UserNamespace(UserNamespaceMode.MAPPED, sub_uid="me", sub_gid="me")
+    for first in (100000, 300000):
+        for name in ("subuid", "subgid"):
+            (place.root / "etc" / name).write_text(f"me:{first}:65536\n")
+        apply(place, [] if first == 300000 else [member(place, user_namespace=wish)], [pod(place, user_namespace=wish)])
+        maps = state.read(place.layout, "web").record.id_maps
+        assert maps and maps.uids[0].host == first
+
+
+def test_a_container_that_cannot_have_its_pods_users_keeps_them_as_they_are(place: Place) -> None:
+    """It is the pod's definition that is refused."""
+    many = UserNamespace(size=70000)
+    app = member(place, user="69000", user_namespace=many)
+    apply(place, [app], [pod(place, user_namespace=many)])
+    before = place.snapshot()
+    with pytest.raises(DefinitionError) as caught:
+        apply(place, [], [pod(place, user_namespace=UserNamespace(size=10))])
+    assert place.snapshot() == before
+    assert [problem.file for problem in caught.value.problems] == [pod(place).source]
+    assert caught.value.problems[0].message.startswith("web: user 69000: is not among the 10 of its user namespace")
+
+
+def test_a_container_has_the_users_of_its_pod(place: Place) -> None:
+    """As it is deployed: one that was compiled for a definition of the pod that is not applied would not start."""
+    apply(place, [member(place)], [pod(place)])
+    assert refused(place, [member(place, user_namespace=UserNamespace())], []) == [
+        "web: pod shop is deployed with other users (UserNS=) than its definition has; apply that too"
+    ]
 
 
 def test_without_a_network_there_is_a_document(place: Place) -> None:
@@ -314,3 +377,31 @@ def test_a_sigkill_at_any_step_leaves_every_pod_whole(memory: Path) -> None:
         assert {"change", "stay"} <= set(state.pod_names(place.layout))
         attempt(place, Refusing())
         check_complete(place)
+
+
+def test_a_sigkill_at_any_step_leaves_no_container_with_other_users_than_its_pods(memory: Path) -> None:
+    """For longer than to the next apply of the pod alone."""
+
+    def begin(place: Place) -> None:
+        apply(place, [member(place)], [pod(place)])
+        up(place, "ctr@shop.target", "ctr-netns@shop.service", "ctr@web.service")
+
+    def change(place: Place, disk: Refusing) -> Report:
+        return place.deployment(disk).apply([], pods=[pod(place, user_namespace=UserNamespace())], prune=keep)
+
+    begin(whole := Place(memory / "count"))
+    change(whole, disk := Refusing())
+    assert disk.count > 10
+    for at in range(disk.count):
+        place = Place(memory / str(at))
+        begin(place)
+        child = os.fork()
+        if not child:
+            try:
+                change(place, Refusing(at, fatal=True))
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9, at
+        change(place, Refusing())
+        maps = state.read(place.layout, "web").record.id_maps
+        assert maps and maps == state.read_pod(place.layout, "shop").record.id_maps, at

@@ -21,15 +21,24 @@ Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000003 00000000 00000000 0001 03 103 /run/other.sock
 0000000000000000: 00000003 00000000 00000000 0001 03 104 @hidden
 0000000000000000: 00000003 00000000 00000000 0001 03 105 /run/two words
+0000000000000000: 00000003 00000000 00000000 0001 02 0 /run/slow.sock
 """
 
 
-def answer(*rows: tuple[int, str, int, int], done: bool = True) -> bytes:
+ESTABLISHED, FIN_WAIT1, CLOSE_WAIT, LAST_ACK = 1, 4, 8, 9
+UDP = """\
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ 8973: 0100007F:1F90 00000000:0000 07 00000000:00000340 00:00000000 00000000     0        0 1 2 0 0
+ 8974: 00000000:0035 00000000:0000 07 00000340:00000000 00:00000000 00000000     0        0 2 2 0 0
+"""
+
+
+def answer(*rows: tuple[int, str, int, int], state: int = ESTABLISHED, done: bool = True) -> bytes:
     """Messages as sock_diag sends them: family, own address, own port, inode."""
     text = b""
     for family, address, port, inode in rows:
         local = socket.inet_pton(family, address).ljust(16, b"\0")
-        body = struct.pack("=BBBB", family, 1, 0, 0) + struct.pack(">HH", port, 50000) + local + bytes(16 + 12)
+        body = struct.pack("=BBBB", family, state, 0, 0) + struct.pack(">HH", port, 50000) + local + bytes(16 + 12)
         body += struct.pack("=IIIII", 0, 0, 0, 0, inode)
         text += struct.pack("=IHHII", 16 + len(body), 20, 2, 1, 0) + body
     return text + (struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0) if done else b"")
@@ -43,9 +52,13 @@ def test_a_connection_is_told_by_its_own_end() -> None:
     assert found == [("10.0.0.1", 80), ("::1", 81), None]
 
 
-def test_what_no_program_holds_is_no_connection() -> None:
-    """Not accepted yet, or closed by the program while the kernel says goodbye: the kernel gives them no inode."""
-    assert list(connections.local_addresses(answer((socket.AF_INET, "10.0.0.1", 80, 0)))) == [None]
+@pytest.mark.parametrize(
+    ("state", "counts"), [(ESTABLISHED, True), (CLOSE_WAIT, True), (FIN_WAIT1, False), (LAST_ACK, False)]
+)
+def test_what_no_program_holds_counts_while_it_waits(state: int, counts: bool) -> None:
+    """The kernel gives no inode to what is not accepted yet, nor to what the program has closed: the state tells."""
+    found = list(connections.local_addresses(answer((socket.AF_INET, "10.0.0.1", 80, 0), state=state)))
+    assert found == ([("10.0.0.1", 80)] if counts else []) + [None]
 
 
 def test_an_answer_may_come_in_parts() -> None:
@@ -82,7 +95,7 @@ def test_the_kernel_understands_and_is_understood(tmp_path: Path) -> None:
             port = server.getsockname()[1]
             asked = [Listener(family, socket.SOCK_STREAM, listener, port)]
             with socket.create_connection((bound, port)):
-                assert not connections.is_connected(str(tmp_path), asked)
+                assert connections.is_connected(str(tmp_path), asked), "it waits to be accepted"
                 accepted, _ = server.accept()
                 assert connections.is_connected(str(tmp_path), asked)
                 assert not connections.is_connected(
@@ -99,6 +112,34 @@ def test_unix_connections_are_told_by_name_and_state() -> None:
     assert connections.connected("", {"/run/web.sock"}) == set()
 
 
+def test_a_unix_connection_that_waits_is_told_by_its_state() -> None:
+    """It bears the listener's name and nobody holds it."""
+    assert connections.waits(TABLE, {"/run/slow.sock"})
+    assert not connections.waits(TABLE, {"/run/web.sock", "@hidden"})
+
+
+def test_a_datagram_that_waits_is_seen_in_its_sockets_queue() -> None:
+    """By address and port in the kernel's notation; what is on its way out is not of interest."""
+    assert connections.queued(UDP, Listener(socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1", 8080))
+    assert not connections.queued(UDP, Listener(socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1", 8081))
+    assert not connections.queued(UDP, Listener(socket.AF_INET, socket.SOCK_DGRAM, "0.0.0.0", 53))
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_datagram_counts_until_it_is_read(tmp_path: Path, family: int, address: str) -> None:
+    """A real one."""
+    if family == socket.AF_INET6 and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this host has no IPv6")
+    with socket.socket(family, socket.SOCK_DGRAM) as server, socket.socket(family, socket.SOCK_DGRAM) as client:
+        server.bind((address, 0))
+        asked = [Listener(family, socket.SOCK_DGRAM, address, server.getsockname()[1])]
+        assert not connections.is_connected(str(tmp_path), asked)
+        client.sendto(b"?", server.getsockname())
+        assert connections.is_connected(str(tmp_path), asked)
+        server.recv(9)
+        assert not connections.is_connected(str(tmp_path), asked)
+
+
 def test_a_unix_connection_counts_when_the_container_holds_it(tmp_path: Path) -> None:
     """One of this process, and only while this process is in the control group."""
     (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
@@ -107,8 +148,9 @@ def test_a_unix_connection_counts_when_the_container_holds_it(tmp_path: Path) ->
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(path)
         server.listen()
-        client.connect(path)
         assert not connections.is_connected(str(tmp_path), asked)
+        client.connect(path)
+        assert connections.is_connected(str(tmp_path / "elsewhere"), asked), "it waits to be accepted"
         accepted, _ = server.accept()
         assert connections.is_connected(str(tmp_path), asked)
         assert not connections.is_connected(str(tmp_path / "elsewhere"), asked)
@@ -134,6 +176,18 @@ def test_sockets_are_named(family: int, kind: int, address: tuple[str, int] | st
         assert found == Listener(family, kind, "\0ctr-unit-test")
     else:
         assert found == Listener(family, kind, name[0], name[1])
+
+
+def test_a_link_local_address_is_named_as_the_kernel_lists_it() -> None:
+    """Without the interface that it belongs to."""
+    with socket.socket(socket.AF_INET6) as sock:
+        try:
+            sock.setsockopt(socket.IPPROTO_IPV6, 78, 1)  # IPV6_FREEBIND
+            sock.bind(("fe80::1", 0, 0, socket.if_nametoindex("lo")))
+        except OSError as error:
+            pytest.skip(f"{error}")
+        found = connections.named(sock)
+    assert found is not None and found.address == "fe80::1"
 
 
 def test_other_sockets_have_no_name() -> None:

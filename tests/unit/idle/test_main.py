@@ -11,6 +11,7 @@ import pytest
 import supervisor
 from supervisor.idle import main
 from supervisor.paths import Layout
+from supervisor.render.mounts import INIT_TARGET
 
 HEAVY = {"argparse", "collections", "dataclasses", "enum", "json", "pathlib", "re", "signal", "socket", "subprocess"}
 
@@ -44,6 +45,17 @@ def test_thawing_what_has_ended_makes_no_files(tmp_path: Path) -> None:
     (places / main.FROZEN).touch()
     main.thaw("web", Layout(str(tmp_path)))
     assert not Path("/cgroup.freeze").exists()
+
+
+@pytest.mark.parametrize(
+    ("parent", "numbers", "second"),
+    [("70", "71\t2", True), ("70", "90\t14", False), ("1", "71\t2", False), ("70", "71\t9\t2", True)],
+)
+def test_the_program_below_an_init(parent: str, numbers: str, second: bool) -> None:
+    """A child of the init, and the second process in there: no orphan, nothing of exec, and not the init."""
+    status = f"Name:\tnginx: x\nPid:\t71\nPPid:\t{parent}\nNSpid:\t{numbers}\n"
+    assert main.is_second(status, 70) == second
+    assert main.INIT == INIT_TARGET
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

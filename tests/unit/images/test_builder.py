@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.images import building, work
-from supervisor.images.builder import options
+from supervisor.images.builder import options, unused
 from supervisor.images.building import Record, reason
 from supervisor.images.store import Store
 from supervisor.paths import Layout
@@ -73,6 +73,18 @@ def test_every_member_has_its_option(build: Build) -> None:
     # Whoever gave it the images has done what the policy says.
     assert "--pull=false" in options(full, given=True)
     assert "--pull=never" in options(replace(full, pull=PullPolicy.NEVER), given=True)
+
+
+def test_what_the_storage_need_not_keep() -> None:
+    """What has no name, and is of no step of the build."""
+    listed = [
+        {"id": "sha256:aaa", "names": None, "created": 1},
+        {"id": "bbb", "names": ["x"], "created": 2},
+        {"id": "ccc", "created": 3},
+        {"id": "ddd", "created": 2},
+    ]
+    assert unused(listed, ("aa", "ddd")) == ("ccc",)
+    assert unused(listed, ()) == ("ccc", "ddd", "aaa")
 
 
 def test_why_something_is_built(build: Build, tmp_path: Path) -> None:

@@ -82,6 +82,19 @@ def test_text_that_is_no_instruction() -> None:
 
 
 @pytest.mark.parametrize(
+    "line", ["RUN cat <<<word", "RUN cat <<< word", "RUN echo $((1<<N)) $((1 <<N))", "RUN a 2<<EOF\nFROM x\nEOF"]
+)
+def test_shifts_and_here_strings(line: str) -> None:
+    """They have no text of their own; a here-document for another descriptor has."""
+    assert of(f"FROM one AS a\n{line}\nFROM two\nCOPY --from=a / /\n") == ("one", "two")
+
+
+def test_any_space_is_one() -> None:
+    """Also behind an instruction."""
+    assert of("FROM\tone\tAS\ta\n") == ("one",)
+
+
+@pytest.mark.parametrize(
     "name", ["x@sha256:" + "a" * 64, "docker-archive:/x", "oci:./x", "docker://x", "$UNKNOWN", "", "scratch", "3"]
 )
 def test_what_the_builder_finds_itself(name: str) -> None:

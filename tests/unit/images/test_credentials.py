@@ -77,6 +77,11 @@ def test_certificates(tmp_path: Path) -> None:
     assert certificates("") == ()
     with pytest.raises(UserError, match="put the registry's CA there"):
         certificates(str(tmp_path))
+    (tmp_path / "ca.crt").write_text("x" * (1 << 20) + "x")
+    with pytest.raises(UserError, match=r"ca\.crt: is longer than 1 MiB"):
+        certificates(str(tmp_path))
+    (tmp_path / "ca.crt").write_bytes(b"# Autorit\xe9\n")
+    assert certificates(str(tmp_path)) == (("ca.crt", "# Autorit\ufffd\n"),)
     for name in ("client.key", "ca.crt", "client.cert", "README"):
         (tmp_path / name).write_text(name)
     assert certificates(str(tmp_path)) == tuple((n, n) for n in ("ca.crt", "client.cert", "client.key"))

@@ -34,6 +34,7 @@ def _touch(path: Path) -> None:
     [
         lambda at: (at / "deep/er/file").write_text("two"),
         lambda at: (at / "deep/er/file").chmod(0o600),
+        lambda at: (at / "deep/er").chmod(0o700),
         lambda at: (at / "deep/er/new").write_text(""),
         lambda at: (at / "deep/empty").mkdir(),
         lambda at: (at / "deep/er/file").unlink(),
@@ -75,6 +76,19 @@ def test_files_outside_of_the_context_count(build: Build, tmp_path: Path) -> Non
     before = fingerprint(wanted)
     other.write_text("yy")
     assert fingerprint(wanted) != before
+
+
+def test_a_secret_that_is_a_link(build: Build, tmp_path: Path) -> None:
+    """What it leads to counts: that is what a step gets to see."""
+    other = tmp_path.parent / f"{tmp_path.name}.other"
+    link = tmp_path.parent / f"{tmp_path.name}.link"
+    link.symlink_to(other)
+    wanted = replace(build, secrets=(f"id=a,src={link}",))
+    without = fingerprint(wanted)
+    other.write_text("x")
+    before = fingerprint(wanted)
+    other.write_text("yy")
+    assert len({without, before, fingerprint(wanted)}) == 3
 
 
 def test_the_recipe(build: Build, tmp_path: Path) -> None:

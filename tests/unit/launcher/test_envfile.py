@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import UserError
-from supervisor.launcher.envfile import merged_config, parse
+from supervisor.launcher.envfile import merged_config, parse, public
 
 
 def test_lines_are_taken_as_they_are() -> None:
@@ -17,7 +17,7 @@ def test_lines_are_taken_as_they_are() -> None:
     assert parse("f", text) == {"A": "1", "B": '"q" #x', "C": "a=b", "D": ""}
 
 
-@pytest.mark.parametrize("line", ["NAME", "=x", "A B=c"])
+@pytest.mark.parametrize("line", ["=x", "A B=c", "="])
 def test_a_line_that_is_no_assignment_is_named(line: str) -> None:
     """The error has file and line."""
     with pytest.raises(UserError, match=r"f:2: .* is not an assignment; write NAME=value"):
@@ -65,3 +65,21 @@ def test_the_hosts_environment_loses_to_everything(tmp_path: Path) -> None:
     host |= dict.fromkeys((*private, "JOURNAL_STREAM", "WATCHDOG_USEC", "SYSTEMD_EXEC_PID", "TRIGGER_UNIT"), "x")
     found = json.loads(merged_config(str(config), (f"{tmp_path}/file",), frozenset(), {"C": "secret"}, host))
     assert sorted(found["process"]["env"]) == ["A=definition", "B=file", "C=secret", "LANG=C.UTF-8", "PATH=/image"]
+
+
+def test_a_name_alone_is_taken_from_the_units_environment(tmp_path: Path) -> None:
+    """podman-run(1) --env-file: NAME as it is there, or nothing; NAME* all that begin so. Never what is ours alone."""
+    environ = {"LANG": "C", "LC_A": "1", "LC_B": "2", "NOTIFY_SOCKET": "x"}
+    text = "LANG\r\nMISSING\nNOTIFY_SOCKET\nLC_*\nnot a name\nLC_B=own\n"
+    assert parse("f", text, environ) == {"LANG": "C", "LC_A": "1", "LC_B": "own"}
+    config = tmp_path / "config.json"
+    config.write_text('{"process": {"env": ["A=1"]}}')
+    (tmp_path / "file").write_text("LANG\n")
+    found = json.loads(merged_config(str(config), (f"{tmp_path}/file",), frozenset(), environ=environ))
+    assert found["process"]["env"] == ["A=1", "LANG=C"]
+
+
+def test_what_systemd_says_to_us_alone() -> None:
+    """systemd.exec(5); these two came with socket and path units that start others."""
+    names = ("SYSTEMD_ACTIVATION_UNIT", "SYSTEMD_ACTIVATION_SCOPE", "LOG_NAMESPACE", "LISTEN_FDS")
+    assert public(dict.fromkeys((*names, "LANG"), "x")) == {"LANG": "x"}

@@ -47,3 +47,20 @@ def test_the_command_has_the_environment_of_the_run(tmp_path: Path) -> None:
     merged = Path(reload._document(str(path), str(tmp_path)))
     assert json.loads(merged.read_text()) == {"args": ["a"], "env": ["A=2"]}
     assert merged.stat().st_mode & 0o777 == 0o600
+
+
+def test_output_says_no_priority_of_its_own() -> None:
+    """journald takes '<0>' at the start of a line for an emergency, and writes it on every terminal: each line gets a
+    priority of ours, which journald takes away; a line has no other beginning that it could see."""
+    assert reload.lines(b"") == b""
+    assert reload.lines(b"<0>a\n b <1>\n\n<2>") == b"<6><0>a\n<6> b <1>\n<6>\n<6><2>\n"
+    assert reload.lines(b"a\0<0>b\n") == b"<6>a\n<6><0>b\n"
+    long = reload.lines(b"x" * 48 * 1024 + b"<0>y")
+    assert max(map(len, long.split(b"\n"))) <= 16 * 1024
+    assert all(line.startswith(b"<6>") for line in long.split(b"\n")[:-1])
+
+
+def test_which_arguments_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever else deploy might write is an error, and no signal."""
+    for words in (["--within"], ["--within", "x"], ["HUP"]):
+        assert reload.main(["web", *words], {"MAINPID": str(os.getpid())}) == 125

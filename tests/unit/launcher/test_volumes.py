@@ -13,6 +13,7 @@ import pytest
 
 from supervisor.errors import UserError
 from supervisor.launcher import volumes
+from supervisor.launcher.plan import Plan
 
 IN_ROOT, STRICT = 0x10, 0x0C
 
@@ -186,3 +187,23 @@ def test_a_long_copy_extends_the_start(tmp_path: Path, monkeypatch: pytest.Monke
         volumes.wait_patiently(reader, "")
         os.close(reader)
         os.close(writer)
+
+
+def test_a_label_that_is_there_costs_nothing(tmp_path: Path) -> None:
+    """A directory's own label tells of all that is in it, as it is given last; where it is asked for, or another, it
+    is set."""
+    label = "system_u:object_r:container_file_t:s0"
+    directory, file, other = tmp_path / "volume", tmp_path / "volume/file", tmp_path / "other"
+    directory.mkdir()
+    file.touch()
+    other.touch()
+    try:
+        os.setxattr(directory, "security.selinux", label.encode() + b"\0")
+    except OSError:
+        pytest.skip("labels cannot be set here")
+    given = (f"{directory}\t{label}\t1", f"{other}\t{label}\t1", f"{other}\tsystem_u:object_r:b_t:s0")
+    for line, expected in zip(given, (b"", label.encode(), b"system_u:object_r:b_t:s0"), strict=True):
+        volumes.prepare(Plan(f"ctr-plan=1\nrelabel={line}\n"), str(tmp_path))
+        assert os.listxattr(file) == []
+        found = os.getxattr(other, "security.selinux") if os.listxattr(other) else b""
+        assert found.rstrip(b"\0") == expected

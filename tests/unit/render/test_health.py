@@ -16,7 +16,7 @@ from supervisor.paths import Layout
 from supervisor.render import dropins, health, oci, readiness
 from supervisor.render.users import Accounts
 from supervisor.spec.container import Container, Entry, UnitSections
-from supervisor.spec.health import HealthAction, HealthCheck, Notify, StartupProbe
+from supervisor.spec.health import HealthAction, HealthChanges, HealthCheck, Notify, StartupProbe
 from supervisor.spec.image import Image
 from tests.unit.render.sample import FACTS, IMAGE, container
 
@@ -152,3 +152,17 @@ def test_what_cannot_work_is_refused(changes: dict[str, object], why: str) -> No
     """Before anything is written."""
     with pytest.raises(UserError, match=why):
         files(container(**changes))
+
+
+def test_changes_of_the_images_check() -> None:
+    """What podman changes of it without a command of the container's own; the rest stays the image's."""
+    startup = StartupProbe(("/s",))
+    made = container(health_changes=HealthChanges(HealthAction.STOP, startup, log_count=0))
+    assert health.check(made, FROM_IMAGE) == HealthCheck(
+        ("/probe",), action=HealthAction.STOP, startup=startup, log_count=0
+    )
+    only_log = container(health_changes=HealthChanges(log_size=1))
+    assert health.check(only_log, IMAGE) is None and files(only_log) == {}
+    for changes in (HealthChanges(HealthAction.KILL), HealthChanges(startup=startup)):
+        with pytest.raises(UserError, match="has no health check of its own; set HealthCmd="):
+            files(container(health_changes=changes))

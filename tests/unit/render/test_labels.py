@@ -8,12 +8,14 @@ import dataclasses
 import pytest
 
 from supervisor.errors import UserError
+from supervisor.launcher.plan import Plan
 from supervisor.paths import Layout
-from supervisor.render import oci
+from supervisor.render import oci, plan
 from supervisor.render.facts import Selinux
 from supervisor.render.labels import Labels, labels, relabelled
 from supervisor.render.users import Accounts
 from supervisor.spec.container import Mount, MountType, NamespaceMode
+from supervisor.spec.image import Layer
 from supervisor.spec.security import Security
 from tests.unit.render.sample import FACTS, IMAGE, container
 
@@ -66,9 +68,11 @@ def test_without_separation(changes: dict[str, object]) -> None:
 
 
 def test_a_policy_without_containers_is_told() -> None:
-    """It names the package."""
-    with pytest.raises(UserError, match="container-selinux"):
-        labels(container(), Selinux("", ""))
+    """It names the package, when the definition asks for a label; else containers have none, as with podman."""
+    for asked in (Security(label_type="a_t"), Security(label_file_type="a_t"), Security(label_level="s0")):
+        with pytest.raises(UserError, match="container-selinux"):
+            labels(container(security=asked), Selinux("", ""))
+    assert labels(container(), Selinux("", "")) == Labels()
 
 
 def test_what_is_relabelled() -> None:
@@ -94,3 +98,16 @@ def test_the_configuration_carries_them() -> None:
     plain = oci.config(one, IMAGE, Accounts(), FACTS, Layout())
     assert "selinuxLabel" not in plain["process"] and "mountLabel" not in plain["linux"]
     assert plain["annotations"] == {}
+
+
+def test_a_volume_is_labelled_once() -> None:
+    """Every start is told of it, but not to go through all of it again; what is asked for is done each time."""
+    mounts = (
+        Mount(MountType.VOLUME, "/a", "a"),
+        Mount(MountType.VOLUME, "/b", "b", ("Z",)),
+        Mount(MountType.BIND, "/c", "/srv/c", ("z",)),
+    )
+    one = container(mounts=mounts)
+    facts = dataclasses.replace(FACTS, selinux=POLICY)
+    found = Plan(plan.text(one, IMAGE, (Layer("directory", "/l"),), facts, Layout(), Accounts())).relabels
+    assert [(source.rpartition("/")[2], once) for source, _, once in found] == [("a", "1"), ("b", ""), ("c", "")]

@@ -108,17 +108,28 @@ def test_with_users_of_its_own() -> None:
 
 
 def test_a_volume_that_starts_as_an_image() -> None:
-    """It is filled from that, wherever it is mounted, and mounted itself; a part of it is only mounted."""
+    """It is filled from that, wherever it is mounted, and mounted itself."""
     known = (Volume("site", "", image="files"),)
     one = container(mounts=(Mount(MountType.VOLUME, "/m", "site", ("nocopy",)),))
     found = planned(one, known)
     ((directory, _, target, _, image),) = found.copy_ups
-    assert (directory, target, image) == (f"{STATE}/volumes/site", "/", f"{RUN}/overlays/0")
+    assert (directory, target, image) == (f"{STATE}/volumes/site", "/", f"{RUN}/overlays/0.image")
     assert [lower[1] for lower in found.lowers] == ["directory", "erofs"]
     assert mounted(one, "/m")[0] == f"{STATE}/volumes/site"
     assert overlays.images(one, {"site": known[0]}) == ("files",)
-    part = dataclasses.replace(one, mounts=(Mount(MountType.VOLUME, "/m", "site", ("subpath=a",)),))
-    assert planned(part, known).overlays == ()
+
+
+@pytest.mark.parametrize("option", ["O", "subpath=a"])
+def test_a_volume_that_starts_as_an_image_whoever_comes_first(option: str) -> None:
+    """Who mounts a part of it, or an overlay over it, fills it from that image too: never from the container's own."""
+    one = container(mounts=(Mount(MountType.VOLUME, "/m", "site", (option,)),))
+    found = planned(one, (Volume("site", "", image="files"),))
+    ((directory, _, target, _, image),) = found.copy_ups
+    assert (directory, target, image) == (f"{STATE}/volumes/site", "/", f"{RUN}/overlays/0.image")
+    assert [lower[2] for lower in found.lowers if lower[0] == image] == [LOW.path, HIGH.path]
+    others = [lower[2] for lower in found.lowers if lower[0] != image]
+    assert others == ([f"{STATE}/volumes/site"] if option == "O" else [])
+    assert len(found.subpaths) == (option != "O")
 
 
 def test_kinds_without_a_source() -> None:

@@ -261,7 +261,7 @@ def test_how_a_container_reloads() -> None:
     assert "ExecReload=/usr/lib/ctr/ctr-reload web 1" in lines(container(reload_signal="SIGHUP"))
     assert not any(line.startswith("ExecReload=") for line in lines(container()))
     one = container(reload_command=("sh", "-c", "a b"), terminal=True, environment=(("A", "1"),))
-    assert "ExecReload=/usr/lib/ctr/ctr-reload web" in lines(one)
+    assert "ExecReload=/usr/lib/ctr/ctr-reload web --within 85" in lines(one)
     process = json.loads(tree(one, IMAGE, LAYERS, FACTS, Layout()).text("reload.json") or "")
     assert process["args"] == ["sh", "-c", "a b"] and not process["terminal"] and "A=1" in process["env"]
     assert tree(container(), IMAGE, LAYERS, FACTS, Layout()).text("reload.json") is None
@@ -277,3 +277,22 @@ def test_the_tag_of_the_lines() -> None:
 def test_the_hosts_environment_reaches_the_launcher() -> None:
     """As a flag: the launcher's own environment is what systemd gives the unit."""
     assert parsed(environment_host=True).env_host and not parsed().env_host
+
+
+@pytest.mark.parametrize(
+    ("entries", "within"),
+    [
+        ((), "85"),
+        ((Entry("TimeoutStartSec", "4"),), "3"),
+        ((Entry("TimeoutSec", "1s"),), "0.75"),
+        ((Entry("TimeoutStartSec", "4"), Entry("TimeoutSec", "2min")), "115"),
+        ((Entry("TimeoutStartSec", "infinity"),), ""),
+        ((Entry("TimeoutStartSec", "0"),), ""),
+        ((Entry("TimeoutStartSec", "%i"),), "85"),
+    ],
+)
+def test_a_reload_ends_before_systemd_ends_it(entries: tuple[Entry, ...], within: str) -> None:
+    """systemd would kill ctr-reload, and leave the command in the container."""
+    made = container(reload_command=("a",), unit=UnitSections(service=entries))
+    (line,) = [line for line in lines(made) if line.startswith("ExecReload=")]
+    assert line.partition("ctr-reload web")[2] == (f" --within {within}" if within else "")

@@ -11,8 +11,9 @@ import pytest
 from supervisor.errors import UserError
 from supervisor.paths import Layout
 from supervisor.render import dropins, oci, plan, userns
+from supervisor.render.facts import HostText
 from supervisor.render.users import Accounts
-from supervisor.spec.container import Container, Mount, MountType, Runtime
+from supervisor.spec.container import Container, Mount, MountType, NamespaceMode, Runtime
 from supervisor.spec.image import Layer
 from supervisor.spec.network import NetworkMode
 from supervisor.spec.secret import Secret
@@ -25,6 +26,10 @@ MAPS = IdMaps((IdRange(0, 100000, 1000), IdRange(5000, 7, 1)), (IdRange(0, 20000
 ACCOUNTS = Accounts(IMAGE.passwd, IMAGE.group)
 PATH = "/run/ctr/namespaces/web/user"
 PLACES = "/run/ctr/containers/web"
+GROUPS = (
+    '{"cdiVersion": "0.6.0", "kind": "v.com/t",'
+    ' "devices": [{"name": "one", "containerEdits": {"additionalGids": [2000]}}]}'
+)
 
 
 def mapped(**fields: Any) -> Container:
@@ -81,8 +86,26 @@ def test_sysfs_of_a_network_that_is_not_its_own(mode: NetworkMode, kind: str) ->
     """It may mount a new one only of a network that it has power over."""
     found = mount_of(mapped(network=mode, network_container="db"), "/sys")
     assert (found["type"], found["source"]) == (kind, "/sys" if kind == "bind" else "sysfs")
-    assert {"ro", "nosuid", "noexec", "nodev"} <= set(found["options"])
+    # The host has more file systems below it, and their root may be the container's (keep-id): read-only throughout.
+    assert {"rro" if kind == "bind" else "ro", "nosuid", "noexec", "nodev"} <= set(found["options"])
     assert mount_of(container(network=mode, network_container="db"), "/sys")["type"] == "sysfs"
+
+
+def test_the_hosts_proc() -> None:
+    """What the host has mounted below it would be as writable as for the host's root."""
+    below = {"/proc/fs/nfsd", "/proc/sys/fs/binfmt_misc"}
+    found = config(mapped(pid_namespace=NamespaceMode.HOST))["linux"]["maskedPaths"]
+    assert below <= set(found)
+    for other in (container(pid_namespace=NamespaceMode.HOST), mapped()):
+        assert not below & set(config(other)["linux"]["maskedPaths"])
+
+
+def test_terminals_belong_to_a_group_that_is_there() -> None:
+    """Group 5 as ever, but not where the user namespace lacks it: the kernel would refuse the mount."""
+    assert "gid=5" in mount_of(mapped(), "/dev/pts")["options"]
+    few = IdMaps(MAPS.uids, (IdRange(0, 200000, 5), IdRange(6, 300000, 9)))
+    (found,) = (m for m in config(mapped(), few)["mounts"] if m["destination"] == "/dev/pts")
+    assert "newinstance" in found["options"] and "gid=5" not in found["options"]
 
 
 def test_volumes_are_shifted_and_binds_only_if_asked() -> None:
@@ -142,6 +165,7 @@ def test_everybody_as_they_are() -> None:
         ({"user": "0:2000"}, {}, "group 2000: is not among the 1000"),
         ({"supplementary_groups": ("2000",)}, {}, "group 2000"),
         ({"secrets": (Secret("key", target="/k", uid=2000),)}, {}, "user 2000"),
+        ({"cdi_devices": ("v.com/t=one",)}, {"cdi_specs": (HostText("/etc/cdi/v.json", GROUPS),)}, "group 2000"),
         ({}, {"kernel": (5, 18)}, "UserNS=: needs Linux 5.19, this is 5.18"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from supervisor.errors import HostError
-from supervisor.runtime.foreign import Numbers
+from supervisor.runtime.foreign import Numbers, give_pipes
 
 
 @pytest.fixture
@@ -34,3 +35,20 @@ def test_of_a_process_like_any_other(proc: str) -> None:
     for name in ("uid_map", "gid_map"):
         Path(proc, "7", name).write_text("         0          0 4294967295\n")
     assert (Numbers(7, proc).inside(5, 6), Numbers(7, proc).outside(5, 6)) == ((5, 6), (5, 6))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_only_pipes_without_a_name_are_given(tmp_path: Path) -> None:
+    """A FIFO that somebody made on the host stays theirs; a file does too."""
+    fifo, plain = tmp_path / "fifo", tmp_path / "plain"
+    os.mkfifo(fifo)
+    plain.touch()
+    reader, writer = os.pipe()
+    opened = (os.open(fifo, os.O_RDWR), os.open(plain, os.O_RDWR), writer)
+    try:
+        give_pipes(opened, 7, 8)
+        assert [os.fstat(fd).st_uid for fd in opened] == [0, 0, 7]
+        assert os.fstat(writer).st_gid == 8
+    finally:
+        for fd in (*opened, reader):
+            os.close(fd)

@@ -14,7 +14,7 @@ from supervisor.definitions.key import Key, State, done, no_effect, refused
 from supervisor.definitions.quadlet_keys import ANY, QUADLET
 from supervisor.errors import UserError
 
-__all__ = ["ANY", "TABLE", "Key", "State", "explain", "find", "keys", "lookup"]
+__all__ = ["ANY", "QUADLET", "TABLE", "Key", "State", "explain", "find", "keys", "lookup"]
 
 TABLE: tuple[Key, ...] = QUADLET + COMPOSE
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.definitions import coverage
 from supervisor.definitions.load import Loaded, load
 from supervisor.spec import codec
 from supervisor.spec.container import Container
@@ -59,6 +60,14 @@ def test_claim(loaded: Loaded, name: str, claim: str) -> None:
 def test_every_example_claims_something(name: str) -> None:
     """An example without claims would test nothing."""
     assert len(claims(EXAMPLES / name)) >= 3
+
+
+def test_every_done_key_has_an_example(loaded: Loaded) -> None:
+    """What the coverage table says is done can be seen used."""
+    used = {(at.section, at.key) for at in loaded.assignments}
+    used |= {(coverage.ANY, key) for _, key in used}
+    done = {(key.section, key.name) for key in coverage.QUADLET if key.state is coverage.State.DONE}
+    assert done - used == set()
 
 
 def test_examples_survive_storage(loaded: Loaded) -> None:

@@ -15,8 +15,10 @@ from supervisor.names import scope_unit, service_unit
 from supervisor.systemd.manager import Manager
 from supervisor.systemd.sdbus import BusError, BusLostError
 
-_SECONDS = 20.0
-_RETRY_SECONDS = 0.02
+_SECONDS = 40.0
+#: The first pause, and the longest: systemd answers calls before it runs jobs, so a hundred launchers that ask it again
+#: and again keep it from what they wait for (seen with 257, after daemon-reexec in the middle of a hundred starts).
+_RETRY_SECONDS, _RETRY_MOST_SECONDS = 0.02, 2.0
 _UNSURE_SECONDS = 1.0
 _POLL_SECONDS = 0.0005
 _POLL_MOST_SECONDS = 0.02
@@ -47,7 +49,7 @@ def create(name: str, pid: int, slice_unit: str, properties: list[tuple[str, tup
     """Put our child *pid* into a new scope of container *name*; returns when it is there.
 
     *properties*: name and (D-Bus signature, value), added to ours. Raises `HostError` with systemd's own words, or
-    `RetryError` when systemd stayed unreachable or an older scope of that name stayed for 20 s.
+    `RetryError` when systemd stayed unreachable or an older scope of that name stayed for 40 s.
     """
     unit = scope_unit(name)
     ours: list[tuple[str, tuple[str, object]]] = [
@@ -61,6 +63,8 @@ def create(name: str, pid: int, slice_unit: str, properties: list[tuple[str, tup
         ("CollectMode", ("s", "inactive-or-failed")),
     ]
     deadline = time.monotonic() + _SECONDS
+    # Not all at the same time: each has a pace of its own.
+    pause = _RETRY_SECONDS * (1 + pid % 16 / 16)
     problem = ""
     while time.monotonic() < deadline:
         try:
@@ -76,8 +80,13 @@ def create(name: str, pid: int, slice_unit: str, properties: list[tuple[str, tup
             if _holds(unit, pid):
                 return
             problem = "a scope of that name still runs"
-            _end(unit)
-        time.sleep(_RETRY_SECONDS)
+            # One with a job is not old: it is ours, made before the connection broke, or on its way out. To stop it
+            # would take back, each time anew, what a busy systemd has not come to yet.
+            if not _has_job(unit):
+                _end(unit)
+        if _arrives(unit, pid, pause):
+            return
+        pause = min(2 * pause, _RETRY_MOST_SECONDS)
     raise RetryError(f"{unit}: {problem}")
 
 
@@ -109,14 +118,8 @@ def _placed(unit: str, pid: int) -> bool:
     of every unit down each of them, which for a hundred containers at once is a hundred times a hundred.
     """
     while True:
-        delay, sure = _POLL_SECONDS, time.monotonic() + _UNSURE_SECONDS
-        while time.monotonic() < sure:
-            if _holds(unit, pid):
-                return True
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                raise HostError(f"{unit}: process {pid} was killed before it could be put there")
-            time.sleep(delay)
-            delay = min(delay * 1.5, _POLL_MOST_SECONDS)
+        if _arrives(unit, pid, _UNSURE_SECONDS):
+            return True
         try:
             with Manager.open() as manager:
                 state = manager.properties(unit, "Unit", "ActiveState", "Job")
@@ -126,6 +129,28 @@ def _placed(unit: str, pid: int) -> bool:
         ended = not state["Job"][0] and state["ActiveState"] in ("inactive", "failed")
         if ended and not _holds(unit, pid):
             raise HostError(f"{unit}: systemd did not start it; see 'journalctl -u {unit}'")
+
+
+def _arrives(unit: str, pid: int, seconds: float) -> bool:
+    """Whether *pid* is in *unit*'s cgroup within *seconds*; systemd is not asked. Raises `HostError` if *pid* ended."""
+    delay, until = _POLL_SECONDS, time.monotonic() + seconds
+    while time.monotonic() < until:
+        if _holds(unit, pid):
+            return True
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            raise HostError(f"{unit}: process {pid} was killed before it could be put there")
+        time.sleep(delay)
+        delay = min(delay * 1.5, _POLL_MOST_SECONDS)
+    return False
+
+
+def _has_job(unit: str) -> bool:
+    """Whether systemd has still something to do with *unit*; also when it cannot be asked."""
+    try:
+        with Manager.open() as manager:
+            return bool(manager.properties(unit, "Unit", "Job")["Job"][0])
+    except (BusLostError, HostError):
+        return True
 
 
 def _end(unit: str) -> None:

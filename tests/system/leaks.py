@@ -14,8 +14,9 @@ from hostkit import CGROUPS, DEFINITIONS, RUNTIME, STATE, command_of, names, rea
 RESIDENT = frozenset(
     {"ctr-log.socket", "ctr-log.service", "ctr-image.socket", "ctr-supervisor.service", "ctr-metrics.socket"}
 )
-#: Mounts of systemd's services and sessions, and of podman, which some tests compare with.
-OTHERS = ("/run/credentials/", "/run/user/", "/var/lib/containers/")
+#: Mounts of systemd's services and sessions, of podman, which some tests compare with, and of Debian 12's crun 1.8.1,
+#: which binds itself there for an instant and leaves that behind when a probe is killed just then.
+OTHERS = ("/run/credentials/", "/run/user/", "/var/lib/containers/", "/tmp/crun.")
 #: Where names of network namespaces are: made with the first one, by ip-netns(8), podman or us, and shared.
 NAMESPACES = "/run/netns"
 SANDBOXED = ("/systemd", "ctr-relay", "ctr-supervisor", "polkitd")

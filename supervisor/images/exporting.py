@@ -12,7 +12,6 @@ import json
 import os
 import stat
 import tarfile
-from typing import IO
 
 from supervisor.images.manifest import digest_of
 from supervisor.images.store import Store
@@ -88,29 +87,21 @@ def _write(path: str, data: bytes) -> None:
 def _put_layer(layer: Layer, target: str) -> str:
     """The layer in *target*; its digest there."""
     if layer.data:
-        with open(layer.data, "rb") as tar:
-            digest = f"sha256:{hashlib.file_digest(tar, 'sha256').hexdigest()}"
+        digest = _digest(layer.data)
         if not os.path.lexists(_path(target, digest)):
             os.symlink(layer.data, _path(target, digest))
         return digest
     draft = f"{target}/layer"
-    with open(draft, "wb") as file:
-        writer = _Hashing(file)
-        with tarfile.open(fileobj=writer, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-            _Packer(archive, layer.path).directory("", os.lstat(layer.path))
-    digest = f"sha256:{writer.digest.hexdigest()}"
+    with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as archive:
+        _Packer(archive, layer.path).directory("", os.lstat(layer.path))
+    digest = _digest(draft)
     os.rename(draft, _path(target, digest))
     return digest
 
 
-class _Hashing:
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        return self._file.write(data)
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 class _Packer:

@@ -32,9 +32,7 @@ def create(wanted: Record, layout: Layout, user_namespace: str) -> None:
     directory = layout.namespaces(wanted.name)
     os.makedirs(directory, 0o755, exist_ok=True)
     for kind in _FLAGS:
-        path = f"{directory}/{kind}"
-        namespace.make_file(path)
-        namespace.capture(kind, path, lambda: _enter(kind, user_namespace, hostname))  # noqa: B023
+        _make(kind, f"{directory}/{kind}", user_namespace, hostname)
     _mount_shm(f"{directory}/shm", shm_size)
     if network == "none":
         path = layout.namespace(wanted.name)
@@ -46,6 +44,11 @@ def hosts(wanted: Record, layout: Layout) -> tuple[str, ...]:
     """Lines of /etc/hosts: the containers of the pod call each other by name, as with podman."""
     with open(f"{layout.container(wanted.name)}/current/members", encoding="utf-8") as file:
         return tuple(f"127.0.0.1\t{name}" for name in file.read().split()) if wanted.hosts else ()
+
+
+def _make(kind: str, path: str, user_namespace: str, hostname: str) -> None:
+    namespace.make_file(path)
+    namespace.capture(kind, path, lambda: _enter(kind, user_namespace, hostname))
 
 
 def _enter(kind: str, user_namespace: str, hostname: str) -> None:

@@ -90,9 +90,7 @@ def reload(layout: Layout) -> None:
     problems: list[str] = []
     for name in _names(layout):
         with _Lock(layout):
-            request, path = f"{layout.networking(name)}/netavark", layout.namespace(name)
-            if os.path.lexists(request) and namespace.exists(path):
-                _try(problems, lambda: _reconnect(request, path), name)  # noqa: B023
+            _reload_one(name, layout, problems)
     with _Lock(layout):
         _try(problems, lambda: names.update(layout, _connected(layout)))
     if problems:
@@ -105,6 +103,12 @@ def reload(layout: Layout) -> None:
 def _give_up(name: str, layout: Layout) -> None:
     """Remove what a run left whose own `down` was killed. What stands in the way of the next one, that one will say."""
     _try([], lambda: down(name, layout, final=True))
+
+
+def _reload_one(name: str, layout: Layout, problems: list[str]) -> None:
+    request, path = f"{layout.networking(name)}/netavark", layout.namespace(name)
+    if os.path.lexists(request) and namespace.exists(path):
+        _try(problems, lambda: _reconnect(request, path), name)
 
 
 def _reconnect(request: str, path: str) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hostkit import STATE, run, systemctl, wait_until
 
@@ -183,8 +184,8 @@ def _answers(port: int) -> bool:
         return False
 
 
-def inspect(reference: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(run("ctrctl", "image", "inspect", reference).stdout)[0]
+def inspect(reference: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("ctrctl", "image", "inspect", reference).stdout)[0]
     return found
 
 

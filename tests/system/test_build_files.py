@@ -71,7 +71,7 @@ def _images() -> list[dict[str, object]]:
 
 
 def _layers(reference: str) -> list[str]:
-    return [one["diff_id"] for one in inspect(reference)["layers"]]  # type: ignore[attr-defined]
+    return [one["diff_id"] for one in inspect(reference)["layers"]]
 
 
 def test_a_container_runs_what_is_built(busybox: str, define: Define, context: Context) -> None:

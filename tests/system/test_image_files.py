@@ -107,7 +107,7 @@ def test_an_image_in_a_file(define: Define, tmp_path: Path) -> None:
     """It has the name that ImageTag= says, and is taken from what Image= says: also when that changes."""
     text = f"[Image]\nImage=docker-archive:{ARCHIVES}/busybox.tar\nImageTag=localhost/from-file\n"
     define("file", text, suffix=".image")
-    assert "localhost/from-file:latest" in inspect("localhost/from-file")["names"]  # type: ignore[operator]
+    assert "localhost/from-file:latest" in inspect("localhost/from-file")["names"]
     first = inspect("localhost/from-file")["id"]
     assert "fetched" not in ctrctl("apply", "--dry-run").stdout
     layout(tmp_path / "other", CONTENT)

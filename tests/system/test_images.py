@@ -94,9 +94,9 @@ def test_pull_stores_the_image_under_its_name_and_digest(registry: Registry, tmp
     assert found["id"] == pulled
     assert found["names"] == [reference]
     assert found["digest"] == json.loads((source / "index.json").read_text())["manifests"][0]["digest"]
-    assert found["config"]["command"] == ["/hello"]  # type: ignore[index]
-    assert found["config"]["environment"] == {"A": "b=c"}  # type: ignore[index]
-    assert [item["kind"] for item in found["layers"]] == [kind]  # type: ignore[attr-defined]
+    assert found["config"]["command"] == ["/hello"]
+    assert found["config"]["environment"] == {"A": "b=c"}
+    assert [item["kind"] for item in found["layers"]] == [kind]
     assert found["size"] == len(content)
     assert tree(reference, tmp_path / "root")["hello"][3] == 3
     assert reference.rpartition(":")[0] in ctrctl("images").stdout
@@ -111,7 +111,7 @@ def test_pull_by_digest_and_pull_again(registry: Registry, tmp_path: Path) -> No
     assert inspect(by_digest)["digest"] == manifest
     again = pull(reference)
     assert "is here already" in again.stderr
-    assert sorted(inspect(reference)["names"]) == sorted([reference, by_digest])  # type: ignore[call-overload]
+    assert sorted(inspect(reference)["names"]) == sorted([reference, by_digest])
 
 
 def test_a_shared_layer_is_stored_once_and_outlives_one_of_its_images(registry: Registry, tmp_path: Path) -> None:
@@ -435,9 +435,9 @@ def test_import_makes_an_image_of_a_root(tmp_path: Path, kind: str, compress: Ca
     found = inspect("imported")
     assert found["names"] == ["localhost/imported:latest"]
     config = found["config"]
-    assert config["command"] == ["/bin/web", "-v"]  # type: ignore[index]
-    assert config["environment"] == {"A": "1", "B": "2 3"}  # type: ignore[index]
-    assert (config["user"], config["working_dir"]) == ("web", "/srv")  # type: ignore[index]
+    assert config["command"] == ["/bin/web", "-v"]
+    assert config["environment"] == {"A": "1", "B": "2 3"}
+    assert (config["user"], config["working_dir"]) == ("web", "/srv")
 
 
 def test_account_files_come_from_the_topmost_layer(tmp_path: Path, kind: str) -> None:

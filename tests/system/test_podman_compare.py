@@ -9,6 +9,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import hostkit
@@ -99,7 +100,7 @@ def settled(name: str, pid: int) -> Facts:
     comm = Path(f"/proc/{pid}/comm")
     wait_until(lambda: comm.read_text().strip() in programs, 120, f"{name} runs {programs}")
     for port in comments(name, "port"):
-        wait_until(lambda port=port: answers(port), 120, f"{name} answers at {port}")  # type: ignore[misc]
+        wait_until(partial(answers, port), 120, f"{name} answers at {port}")
     return insidekit.facts(pid) | {"ports": dict.fromkeys(comments(name, "port"), "answers")}
 
 

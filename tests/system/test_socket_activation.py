@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -211,8 +212,7 @@ def test_idle_stops_it_and_the_next_connection_starts_it(serve: Serve, listen: C
     for address in (TCP, UNIX):
         with connect(address) as sock, sock.makefile() as answer:
             assert answer.readline() == "ctr@web.socket\n"
-            late = time.monotonic() + 1.2
-            wait_until(lambda late=late: last_seen() > late, 60, "it is seen in use")  # type: ignore[misc]
+            wait_until(partial(seen_after, time.monotonic() + 1.2), 60, "it is seen in use")
             assert state(unit) in ("activating", "active"), "a connection is open"
     wait_until(lambda: state(unit) == "inactive", 60, "nobody uses it any more")
     assert show(unit, "Result", "NRestarts") == {"Result": "success", "NRestarts": "0"}
@@ -226,6 +226,11 @@ def last_seen() -> float:
     """When a look last saw the container in use (monotonic clock); 0 before the first."""
     lines = read_lines(RUNTIME / "containers/web/idle")
     return float(lines[0].split()[0]) if lines else 0.0
+
+
+def seen_after(moment: float) -> bool:
+    """Whether a look saw it in use after *moment* (monotonic clock)."""
+    return last_seen() > moment
 
 
 def look() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from supervisor.cli.console import Console
 from supervisor.cli.fetching import Fetching, Transfer, bases_of, known_references, ordered, transfers
@@ -68,9 +68,9 @@ def test_images_of_volumes_are_fetched_too() -> None:
     assert transfers(loaded, frozenset()) == ()
 
 
-def _build(directory: Path, name: str, base: str, **more: object) -> Build:
+def _build(directory: Path, name: str, base: str, **more: Any) -> Build:
     (directory / name).write_text(f"FROM {base}\n")
-    return Build(name, f"/etc/ctr/{name}.build", (f"localhost/{name}",), str(directory), f"{directory}/{name}", **more)  # type: ignore[arg-type]
+    return Build(name, f"/etc/ctr/{name}.build", (f"localhost/{name}",), str(directory), f"{directory}/{name}", **more)
 
 
 def test_builds_come_after_those_they_start_from(tmp_path: Path) -> None:

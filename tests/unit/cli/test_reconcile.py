@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from supervisor.cli.console import Console
 from supervisor.deploy import state, watched
 from supervisor.errors import DefinitionError
 from supervisor.spec.pod import Pod
+from supervisor.spec.userns import UserNamespace
 from supervisor.systemd.manager import Manager
 from tests.unit.deploy.host import Place
 
@@ -43,7 +45,8 @@ class Host(Place):
         apply.configure("apply", parser)
         args = parser.parse_args(["--no-pull", *arguments])
         paths = apply.absolute(args.paths, self.console)
-        application = Application(self.deployment(), self.systemd, self.console)  # type: ignore[arg-type]
+        manager: Any = self.systemd
+        application = Application(self.deployment(), manager, self.console)
         try:
             if args.keep_going:
                 reconcile.apply_valid(application, paths, args)
@@ -185,8 +188,8 @@ def test_what_changes_while_it_reads_is_not_missed(host: Host, monkeypatch: pyte
     host.define("a.container")
     late = iter(("b", "c"))
 
-    def load_and_change(*arguments: object) -> object:
-        found = load_definitions(*arguments)  # type: ignore[arg-type]
+    def load_and_change(paths: Sequence[str], console: Console) -> object:
+        found = load_definitions(paths, console)
         if name := next(late, ""):
             host.define(f"{name}.container")
         return found
@@ -266,6 +269,6 @@ def test_a_pod_that_cannot_change_keeps_its_containers_as_they_are(host: Host) -
     host.define("other.container", f"{TEXT}Exec=new\n")
     host.apply("--keep-going")
     assert {name: state.read(host.layout, name).record for name in "mn"} == before
-    assert state.read_pod(host.layout, "p").pod.user_namespace.size == 70000  # type: ignore[union-attr]
+    assert state.read_pod(host.layout, "p").pod.user_namespace == UserNamespace(size=70000)
     assert state.read(host.layout, "other").container.command == ("new",)
     assert "p.pod: m: user 69000: is not among the 10" in host.err.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def test_the_least() -> None:
     assert build(BASE) == Build("web", PATH, ("localhost/web",), context="/etc/ctr")
 
 
-EFFECTS: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
+EFFECTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "Annotation": ("a=b", {"annotations": (("a", "b"),)}, {}),
     "Arch": ("x86_64", {}, {"architecture": "amd64"}),
     "AuthFile": ("/auth.json", {}, {"auth_file": "/auth.json"}),
@@ -73,7 +74,7 @@ EFFECTS: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
 def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
     """Each key that is done has an effect, and only its own."""
     value, source, fetch = EFFECTS[key]
-    expected = dataclasses.replace(build(BASE), **source, fetch=dataclasses.replace(Fetch(), **fetch))  # type: ignore[arg-type]
+    expected = dataclasses.replace(build(BASE), **source, fetch=dataclasses.replace(Fetch(), **fetch))
     assert build(f"{BASE}{key}={value}") == expected
 
 

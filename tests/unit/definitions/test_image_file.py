@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,7 @@ def test_a_reference_is_enough() -> None:
     assert image("Image=docker://web").reference == "web"
 
 
-EFFECTS: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
+EFFECTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "Arch": ("aarch64", {}, {"architecture": "arm64"}),
     "AuthFile": ("./auth.json", {}, {"auth_file": "/etc/ctr/auth.json"}),
     "CertDir": ("/etc/certs/", {}, {"certificates": "/etc/certs"}),
@@ -62,8 +63,8 @@ EFFECTS: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
 def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
     """Each key that is done has an effect, and only its own."""
     value, source, fetch = EFFECTS[key]
-    expected = dataclasses.replace(image("Image=web"), **source, fetch=dataclasses.replace(Fetch(), **fetch))  # type: ignore[arg-type]
-    assert dataclasses.replace(image(f"Image=web\n{key}={value}")) == expected
+    expected = dataclasses.replace(image("Image=web"), **source, fetch=dataclasses.replace(Fetch(), **fetch))
+    assert image(f"Image=web\n{key}={value}") == expected
 
 
 def test_every_done_key_is_tested() -> None:

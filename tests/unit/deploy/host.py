@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from supervisor.deploy.deploy import Deployment
 from supervisor.deploy.write import Disk
@@ -123,8 +124,8 @@ class Place:
     def deployment(self, disk: Disk | None = None) -> Deployment:
         return Deployment(self.layout, Store(), self.systemd, disk or Refusing(), self.neighbourhood)
 
-    def container(self, name: str = "web", *, command: str = "one", **changes: object) -> Container:
-        base: dict[str, object] = {
+    def container(self, name: str = "web", *, command: str = "one", **changes: Any) -> Container:
+        base: dict[str, Any] = {
             "source": f"{self.layout.definitions}/{name}.container",
             "image": "nginx",
             "command": (command,),
@@ -134,7 +135,7 @@ class Place:
             "mounts": (Mount(MountType.VOLUME, "/data", f"{name}-data"),),
             "network": NetworkMode.NONE,
         }
-        return Container(name=name, **{**base, **changes})  # type: ignore[arg-type]
+        return Container(name=name, **{**base, **changes})
 
     def from_definitions(self, container: Container) -> bool:
         return container.source.startswith(self.layout.definitions)

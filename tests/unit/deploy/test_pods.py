@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,13 +38,13 @@ def memory(tmp_path: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def pod(place: Place, name: str = "shop", **changes: object) -> Pod:
+def pod(place: Place, name: str = "shop", **changes: Any) -> Pod:
     install = UnitSections(unit=(Entry("After", "x.service"),))
-    return dataclasses.replace(Pod(name, f"{place.layout.definitions}/{name}.pod", unit=install), **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(Pod(name, f"{place.layout.definitions}/{name}.pod", unit=install), **changes)
 
 
-def member(place: Place, name: str = "web", of: str = "shop", **changes: object) -> Container:
-    return place.container(name, **{"pod": of, "network": NetworkMode.POD, **changes})  # type: ignore[arg-type]
+def member(place: Place, name: str = "web", of: str = "shop", **changes: Any) -> Container:
+    return place.container(name, **{"pod": of, "network": NetworkMode.POD, **changes})
 
 
 def keep(_: object) -> bool:

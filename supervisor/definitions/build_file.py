@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from supervisor.definitions import fetching, kinds, podman_args, specifiers, values
-from supervisor.definitions.context import Context
+from supervisor.definitions.compiled import Compiled, compiled
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import BUILD
 from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
 from supervisor.definitions.unitfile import UnitFile
-from supervisor.errors import Problem, UserError
+from supervisor.errors import UserError
 from supervisor.spec.container import PullPolicy
 from supervisor.spec.sourcing import Build
 
@@ -27,18 +27,8 @@ _VOLUME_OPTIONS = values.words("ro rw z Z O U shared slave private rshared rslav
 _DOWNLOAD = "what is on the network may change at any time; download it, and write its path"
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """*build* is None exactly when there are *problems*."""
-
-    build: Build | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-
-
-def compile_unit(file: UnitFile, context: Context) -> Compiled:
+def compile_unit(file: UnitFile) -> Compiled[Build]:
     """Compile *file*. Never raises for bad input."""
-    del context
     findings = Findings(file.path)
     findings.add(file.problems)
     file = podman_args.expand_section(file, BUILD.section, findings)
@@ -49,7 +39,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
     Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
     lines = Lines(file, "Build", findings, stem=stem, unit=f"{stem}.service")
     build = _build(file, name, lines, timeout, findings)
-    return Compiled(None if findings.problems else build, findings.problems, findings.warnings)
+    return compiled(build, findings)
 
 
 def _build(file: UnitFile, name: str, lines: Lines, timeout: float, findings: Findings) -> Build:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 
 from supervisor.definitions import fetching, kinds, podman_args, values
-from supervisor.definitions.context import Context
+from supervisor.definitions.compiled import Compiled, compiled
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import IMAGE
 from supervisor.definitions.lines import Lines
 from supervisor.definitions.unitfile import UnitFile
-from supervisor.errors import Problem, UserError
+from supervisor.errors import UserError
 from supervisor.spec.container import PullPolicy
 from supervisor.spec.sourcing import ImageSource
 
@@ -20,18 +19,8 @@ from supervisor.spec.sourcing import ImageSource
 _FILES = re.compile(r"(oci|oci-archive|docker-archive|dir):(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """*image* is None exactly when there are *problems*."""
-
-    image: ImageSource | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-
-
-def compile_unit(file: UnitFile, context: Context) -> Compiled:
+def compile_unit(file: UnitFile) -> Compiled[ImageSource]:
     """Compile *file*. Never raises for bad input."""
-    del context
     findings = Findings(file.path)
     findings.add(file.problems)
     file = podman_args.expand_section(file, IMAGE.section, findings)
@@ -42,7 +31,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
     Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
     lines = Lines(file, "Image", findings, stem=stem, unit=f"{stem}.service")
     image = _image(file.path, name, lines, timeout, findings)
-    return Compiled(None if findings.problems else image, findings.problems, findings.warnings)
+    return compiled(image, findings)
 
 
 def _image(path: str, name: str, lines: Lines, timeout: float, findings: Findings) -> ImageSource:

@@ -10,9 +10,10 @@ import dataclasses
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from supervisor.definitions import build_file, image_file, kinds, network_file, pod_file, ports, quadlet, volume_file
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.context import Context
 from supervisor.definitions.dropins import Read
 from supervisor.definitions.gathering import gather
@@ -28,15 +29,6 @@ from supervisor.spec.volume import Volume
 __all__ = ["Loaded", "Read", "load"]
 
 D = TypeVar("D", Container, Network, Volume, Pod, ImageSource, Build)
-
-
-class _Outcome(Protocol):
-    """What compiling a file of any kind gives."""
-
-    @property
-    def problems(self) -> tuple[Problem, ...]: ...
-    @property
-    def warnings(self) -> tuple[Problem, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +62,31 @@ def load(paths: str | Iterable[str], read: Read, context: Context | None = None)
     files = gathered.files
     names, clashes = _names(files)
     together = dataclasses.replace(base, names={**base.names, **names}, units={**base.units, **_units(files)})
-    images = [image_file.compile_unit(file, together) for file in _of(files, kinds.IMAGE)]
-    builds = [build_file.compile_unit(file, together) for file in _of(files, kinds.BUILD)]
+    images = [image_file.compile_unit(file) for file in _of(files, kinds.IMAGE)]
+    builds = [build_file.compile_unit(file) for file in _of(files, kinds.BUILD)]
     pods = [pod_file.compile_unit(file, together) for file in _of(files, kinds.POD)]
     together = dataclasses.replace(
         together,
         references={**base.references, **_references(images, builds)},
-        pods={**base.pods, **{posixpath.basename(one.pod.source): one.pod for one in pods if one.pod}},
+        pods={**base.pods, **{posixpath.basename(one.defined.source): one.defined for one in pods if one.defined}},
     )
     containers = [quadlet.compile_unit(file, together) for file in _of(files, kinds.CONTAINER)]
     networks = [network_file.compile_unit(file) for file in _of(files, kinds.NETWORK)]
     volumes = [volume_file.compile_unit(file, together) for file in _of(files, kinds.VOLUME)]
-    compiled: tuple[_Outcome, ...] = (*containers, *networks, *volumes, *pods, *images, *builds)
+    compiled: tuple[Compiled[Any], ...] = (*containers, *networks, *volumes, *pods, *images, *builds)
     moved = gathered.templates
     refused = {problem.file for problem in clashes}
     problems = [*gathered.problems, *clashes, *(problem for one in compiled for problem in one.problems)]
     warnings = [*gathered.warnings, *(warning for one in compiled for warning in one.warnings)]
     return Loaded(
-        _valid((one.container for one in containers), refused, moved),
+        _valid((one.defined for one in containers), refused, moved),
         _placed(problems, moved),
         _placed([*warnings, *_port_clashes([*containers, *pods])], moved),
-        _valid((one.network for one in networks), refused, moved),
-        _valid((one.volume for one in volumes), refused, moved),
-        _valid((one.pod for one in pods), refused, moved),
-        _valid((one.image for one in images), refused, moved),
-        _valid((one.build for one in builds), refused, moved),
+        _valid((one.defined for one in networks), refused, moved),
+        _valid((one.defined for one in volumes), refused, moved),
+        _valid((one.defined for one in pods), refused, moved),
+        _valid((one.defined for one in images), refused, moved),
+        _valid((one.defined for one in builds), refused, moved),
         tuple(at for file in files.values() for at in file.assignments),
         (*(moved.get(path, path) for path in files), *gathered.withheld),
     )
@@ -121,10 +113,10 @@ def _units(files: Mapping[str, UnitFile]) -> dict[str, str]:
     return found
 
 
-def _references(images: Iterable[image_file.Compiled], builds: Iterable[build_file.Compiled]) -> dict[str, str]:
+def _references(images: Iterable[Compiled[ImageSource]], builds: Iterable[Compiled[Build]]) -> dict[str, str]:
     """File name to the image that containers run."""
-    found = {posixpath.basename(i.image.source): i.image.tag or i.image.reference for i in images if i.image}
-    return found | {posixpath.basename(b.build.source): b.build.tags[0] for b in builds if b.build}
+    found = {posixpath.basename(i.defined.source): i.defined.tag or i.defined.reference for i in images if i.defined}
+    return found | {posixpath.basename(b.defined.source): b.defined.tags[0] for b in builds if b.defined}
 
 
 def _of(files: Mapping[str, UnitFile], kind: kinds.Kind) -> list[UnitFile]:
@@ -158,12 +150,12 @@ def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Problem]
     return names, problems
 
 
-def _port_clashes(compiled: Iterable[quadlet.Compiled | pod_file.Compiled]) -> tuple[Problem, ...]:
+def _port_clashes(compiled: Iterable[Compiled[Container] | Compiled[Pod]]) -> tuple[Problem, ...]:
     """Warnings for ports of the host that two definitions publish: both may be deployed, not both started.
 
     Twice in one file is a mistake, and such a file is not among *compiled* with a container or pod.
     """
-    valid = [(one.pod if isinstance(one, pod_file.Compiled) else one.container, one.ports) for one in compiled]
+    valid = [(one.defined, one.ports) for one in compiled]
     wanted = [
         (port.host, port, at.line, at.path or one.source)
         for one, published in valid

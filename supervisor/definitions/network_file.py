@@ -6,31 +6,22 @@ How values read is in `network_values`; here they are put together and checked a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from supervisor.definitions import kinds, network_values, networks, podman_args, values
+from supervisor.definitions.compiled import Compiled, compiled
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import NETWORK
 from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
 from supervisor.definitions.unitfile import Assignment, UnitFile
-from supervisor.errors import Problem, UserError
+from supervisor.errors import UserError
 from supervisor.spec.network import Driver, Network, Subnet
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """*network* is None exactly when there are *problems*."""
-
-    network: Network | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-
-
-def compile_unit(file: UnitFile) -> Compiled:
+def compile_unit(file: UnitFile) -> Compiled[Network]:
     """Compile *file*. Never raises for bad input."""
     findings = Findings(file.path)
     findings.add(file.problems)
@@ -42,7 +33,7 @@ def compile_unit(file: UnitFile) -> Compiled:
     Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
     lines = Lines(file, "Network", findings, stem=stem, unit=f"{stem}.service")
     network = _network(file.path, name, lines, findings)
-    return Compiled(None if findings.problems else network, findings.problems, findings.warnings)
+    return compiled(network, findings)
 
 
 def _network(path: str, name: str, lines: Lines, findings: Findings) -> Network:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from dataclasses import dataclass
 
 from supervisor.definitions import coverage, kinds, mounts, podman_args, resources, values
+from supervisor.definitions.compiled import Compiled, compiled
 from supervisor.definitions.container_network import Networking, networking
 from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
@@ -21,25 +21,14 @@ from supervisor.definitions.sections import Sections, compile_sections
 from supervisor.definitions.unit_names import Neighbours
 from supervisor.definitions.unitfile import Assignment, UnitFile
 from supervisor.definitions.userns import user_namespace
-from supervisor.errors import Problem, UserError
+from supervisor.errors import UserError
 from supervisor.names import project_slice, project_target
 from supervisor.spec.container import Entry, Mount
-from supervisor.spec.network import NetworkMode, PublishedPort
+from supervisor.spec.network import NetworkMode
 from supervisor.spec.pod import ExitPolicy, Pod
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """*pod* is None exactly when there are *problems*."""
-
-    pod: Pod | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-    ports: tuple[tuple[Assignment, PublishedPort], ...] = ()
-    """The published ports with the lines that ask for them, for checks across files."""
-
-
-def compile_unit(file: UnitFile, context: Context) -> Compiled:
+def compile_unit(file: UnitFile, context: Context) -> Compiled[Pod]:
     """Compile *file*. Never raises for bad input."""
     findings = Findings(file.path)
     findings.add(file.problems)
@@ -62,7 +51,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
         posixpath.dirname(file.path), name, context.selinux, context.names, context.apparmor, context.references
     )
     pod = _pod(file.path, name, lines, sections, network, place, findings)
-    return Compiled(None if findings.problems else pod, findings.problems, findings.warnings, network.ports)
+    return compiled(pod, findings, network.ports)
 
 
 def _pod(

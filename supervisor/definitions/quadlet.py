@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from supervisor.definitions import (
     container_process,
@@ -22,6 +22,7 @@ from supervisor.definitions import (
     secrets,
     values,
 )
+from supervisor.definitions.compiled import Compiled, compiled
 from supervisor.definitions.container_health import wellness
 from supervisor.definitions.container_limits import limits
 from supervisor.definitions.container_network import Networking, in_pod, networking
@@ -36,28 +37,17 @@ from supervisor.definitions.sections import Neighbours, Sections, compile_sectio
 from supervisor.definitions.security import security
 from supervisor.definitions.unitfile import Assignment, UnitFile, parse
 from supervisor.definitions.userns import user_namespace
-from supervisor.errors import Problem, UserError
+from supervisor.errors import UserError
 from supervisor.names import service_unit
 from supervisor.spec.container import Container, Entry, Mount, MountType, NamespaceMode, PullPolicy, UnitSections
-from supervisor.spec.network import NetworkMode, PublishedPort
+from supervisor.spec.network import NetworkMode
 from supervisor.spec.secret import Secret
 
 #: What podman makes of ``VolatileTmp=``.
 _TMP = "/tmp:rw,size=512M,mode=1777"
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """*container* is None exactly when there are *problems*."""
-
-    container: Container | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-    ports: tuple[tuple[Assignment, PublishedPort], ...] = ()
-    """The published ports with the lines that ask for them, for checks across files."""
-
-
-def compile_file(path: str, text: str | bytes, context: Context | None = None) -> Compiled:
+def compile_file(path: str, text: str | bytes, context: Context | None = None) -> Compiled[Container]:
     """Compile the content *text* of the file *path*, which is absolute ('./x' is relative to its directory).
 
     Never raises for bad input.
@@ -65,7 +55,7 @@ def compile_file(path: str, text: str | bytes, context: Context | None = None) -
     return compile_unit(parse(path, text), context or Context())
 
 
-def compile_unit(file: UnitFile, context: Context) -> Compiled:
+def compile_unit(file: UnitFile, context: Context) -> Compiled[Container]:
     """As `compile_file`, for a file that has been parsed."""
     findings = Findings(file.path)
     findings.add(file.problems)
@@ -88,12 +78,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled:
     online_first = online.get("DefaultDependencies", values.boolean, True)
     container = replace(container, idle_timeout=idle, network_online=online_first)
     container = joined(container, member, lines) if member else container
-    return Compiled(
-        None if findings.problems else container,
-        findings.problems,
-        findings.warnings,
-        network.ports,
-    )
+    return compiled(container, findings, network.ports)
 
 
 def _container(

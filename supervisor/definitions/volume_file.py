@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from supervisor.definitions import fetching, kinds, podman_args, values
+from supervisor.definitions.compiled import Compiled, compiled
 from supervisor.definitions.context import Context
 from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import VOLUME
 from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
 from supervisor.definitions.unitfile import UnitFile
-from supervisor.errors import Problem, UserError
+from supervisor.errors import UserError
 from supervisor.spec.volume import Volume
 
 _HIGHEST_ID = 2**32 - 2
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """*volume* is None exactly when there are *problems*."""
-
-    volume: Volume | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-
-
-def compile_unit(file: UnitFile, context: Context | None = None) -> Compiled:
+def compile_unit(file: UnitFile, context: Context | None = None) -> Compiled[Volume]:
     """Compile *file*. Never raises for bad input."""
     findings = Findings(file.path)
     findings.add(file.problems)
@@ -40,7 +31,7 @@ def compile_unit(file: UnitFile, context: Context | None = None) -> Compiled:
     Lines(file, "Quadlet", findings, stem=stem, unit=f"{stem}.service")
     lines = Lines(file, "Volume", findings, stem=stem, unit=f"{stem}.service")
     volume = _volume(file.path, name, lines, context or Context(), findings)
-    return Compiled(None if findings.problems else volume, findings.problems, findings.warnings)
+    return compiled(volume, findings)
 
 
 def _volume(path: str, name: str, lines: Lines, context: Context, findings: Findings) -> Volume:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.definitions.build_file import Compiled, compile_unit
-from supervisor.definitions.context import Context
+from supervisor.definitions.build_file import compile_unit
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.unitfile import parse
 from supervisor.spec.container import PullPolicy
@@ -20,16 +20,16 @@ PATH = "/etc/ctr/web.build"
 BASE = "ImageTag=web\nSetWorkingDirectory=unit\n"
 
 
-def compiled(lines: str, rest: str = "") -> Compiled:
-    result = compile_unit(parse(PATH, f"[Build]\n{lines}\n{rest}"), Context())
-    assert (result.build is None) == bool(result.problems)
+def compiled(lines: str, rest: str = "") -> Compiled[Build]:
+    result = compile_unit(parse(PATH, f"[Build]\n{lines}\n{rest}"))
+    assert (result.defined is None) == bool(result.problems)
     return result
 
 
 def build(lines: str, rest: str = "") -> Build:
     result = compiled(lines, rest)
-    assert result.problems == () and result.build is not None
-    return result.build
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def problem(lines: str, rest: str = "") -> str:

@@ -106,7 +106,7 @@ def test_what_the_table_says_happens(key: coverage.Key) -> None:
     found = compiled.problems if key.state is State.REFUSED else compiled.warnings
     assert [(problem.line, problem.key) for problem in found] == [(4, key.name)]
     assert key.reason in found[0].message
-    assert (compiled.container is None) == (key.state is State.REFUSED)
+    assert (compiled.defined is None) == (key.state is State.REFUSED)
 
 
 def test_an_unknown_key_is_an_error_that_names_the_nearest() -> None:

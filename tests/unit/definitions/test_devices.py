@@ -57,7 +57,7 @@ def test_a_mistake(text: str, instead: str) -> None:
 def test_names_and_nodes_are_kept_apart() -> None:
     """In one line or several; each once."""
     text = "[Container]\nImage=i\nAddDevice=/dev/fuse v.com/c=1\nAddDevice=-/dev/x v.com/c=1\n"
-    found = compile_file("/etc/ctr/a.container", text).container
+    found = compile_file("/etc/ctr/a.container", text).defined
     assert found is not None
     assert found.devices == ("/dev/fuse:/dev/fuse:rwm", "-/dev/x:/dev/x:rwm")
     assert found.cdi_devices == ("v.com/c=1",)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.definitions.context import Context
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.coverage import State, keys
-from supervisor.definitions.image_file import Compiled, compile_unit
+from supervisor.definitions.image_file import compile_unit
 from supervisor.definitions.load import load
 from supervisor.definitions.unitfile import parse
 from supervisor.spec.container import PullPolicy
@@ -20,16 +20,16 @@ from supervisor.spec.sourcing import Fetch, ImageSource
 PATH = "/etc/ctr/web.image"
 
 
-def compiled(lines: str, rest: str = "") -> Compiled:
-    result = compile_unit(parse(PATH, f"[Image]\n{lines}\n{rest}"), Context())
-    assert (result.image is None) == bool(result.problems)
+def compiled(lines: str, rest: str = "") -> Compiled[ImageSource]:
+    result = compile_unit(parse(PATH, f"[Image]\n{lines}\n{rest}"))
+    assert (result.defined is None) == bool(result.problems)
     return result
 
 
 def image(lines: str, rest: str = "") -> ImageSource:
     result = compiled(lines, rest)
-    assert result.problems == () and result.image is not None
-    return result.image
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def problem(lines: str, rest: str = "") -> str:
@@ -116,7 +116,7 @@ def test_it_is_no_unit() -> None:
         "[Unit]\nDescription=x\nAfter=network-online.target\n[Service]\nRestart=always\nTimeoutStartSec=15min\n"
         "[Install]\nWantedBy=multi-user.target\n",
     )
-    assert result.image is not None and result.image.fetch.timeout == 900
+    assert result.defined is not None and result.defined.fetch.timeout == 900
     assert [warning.key for warning in result.warnings] == ["After", "Restart", "WantedBy"]
     assert "runs no commands around it" in problem("Image=web", "[Service]\nExecStartPre=/bin/true\n")
     assert "no such key" in problem("Image=web", "[Service]\nTimeoutStart=1\n")

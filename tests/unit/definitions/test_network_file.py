@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.definitions import network_values
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.coverage import State, keys
-from supervisor.definitions.network_file import Compiled, compile_unit
+from supervisor.definitions.network_file import compile_unit
 from supervisor.definitions.unitfile import parse
 from supervisor.errors import UserError
 from supervisor.spec.network import Driver, Network, Subnet
@@ -18,16 +19,16 @@ from supervisor.spec.network import Driver, Network, Subnet
 PATH = "/etc/ctr/shop.network"
 
 
-def compiled(lines: str, path: str = PATH) -> Compiled:
+def compiled(lines: str, path: str = PATH) -> Compiled[Network]:
     result = compile_unit(parse(path, f"[Network]\n{lines}"))
-    assert (result.network is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
     return result
 
 
 def network(lines: str) -> Network:
     result = compiled(lines)
-    assert result.problems == () and result.network is not None
-    return result.network
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def problems(lines: str) -> list[str]:
@@ -77,7 +78,7 @@ def test_every_done_key_is_tested() -> None:
 def test_a_network_stays_as_long_as_its_definition() -> None:
     """NetworkDeleteOnStop= changes nothing, and a warning says what goes with the last container and what does not."""
     result = compiled("NetworkDeleteOnStop=yes\n")
-    assert result.network == network("")
+    assert result.defined == network("")
     assert [(w.line, w.key) for w in result.warnings] == [(2, "NetworkDeleteOnStop")]
     assert "the bridge and its rules go with the last container that runs" in result.warnings[0].message
 
@@ -86,7 +87,7 @@ def test_what_says_when_podmans_unit_starts_is_a_warning() -> None:
     """A network is no unit here; files that have such lines for podman need no change."""
     lines = "[Unit]\nDescription=x\nAfter=a.service\n[Service]\nRestart=no\n[Install]\nWantedBy=b.target\nAlso=c\n"
     result = compiled(lines)
-    assert result.network == network("")
+    assert result.defined == network("")
     assert [w.line for w in result.warnings] == [4, 6, 8, 9]
 
 

@@ -138,6 +138,6 @@ def test_every_refusal_names_line_and_key(text: str) -> None:
     result = compile_file("/d/a.container", f"[Container]\nImage=x\nNetwork={line}\n", context)
     for problem in result.problems:
         assert problem.line == 3 and (problem.key == "Network" or "control character" in problem.message)
-    if found := result.container:
+    if found := result.defined:
         assert bool(found.network_container) == (found.network is NetworkMode.CONTAINER)
         assert not found.attachments or found.network is NetworkMode.NETWORKS

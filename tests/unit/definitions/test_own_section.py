@@ -5,19 +5,20 @@ from __future__ import annotations
 import pytest
 
 from supervisor.definitions import coverage
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.load import load
-from supervisor.definitions.quadlet import Compiled, compile_file
-from supervisor.spec.container import Entry
+from supervisor.definitions.quadlet import compile_file
+from supervisor.spec.container import Container, Entry
 from tests.unit.definitions.trees import tree
 
 
-def compiled(*lines: str) -> Compiled:
+def compiled(*lines: str) -> Compiled[Container]:
     return compile_file("/etc/ctr/web.container", "\n".join(["[Container]", "Image=busybox", *lines]) + "\n")
 
 
 def problem(*lines: str) -> str:
     found = compiled(*lines)
-    assert found.container is None
+    assert found.defined is None
     return "; ".join(f"{one.line} {one.key}: {one.message}" for one in found.problems)
 
 
@@ -28,15 +29,15 @@ def problem(*lines: str) -> str:
 def test_idle_time(text: str, seconds: float) -> None:
     """systemd's time spans; infinity, as nothing at all, is never."""
     found = compiled("[X-Ctr]", f"StopWhenIdleSec={text}")
-    assert found.container is not None
-    assert found.container.idle_timeout == seconds
+    assert found.defined is not None
+    assert found.defined.idle_timeout == seconds
 
 
 def test_without_the_section_it_is_never_idle() -> None:
     """Sections of others that begin with X- are left alone."""
     found = compiled("[X-Other]", "StopWhenIdleSec=nonsense", "Key=x")
-    assert found.container is not None
-    assert (found.container.idle_timeout, found.warnings) == (0, ())
+    assert found.defined is not None
+    assert (found.defined.idle_timeout, found.warnings) == (0, ())
 
 
 @pytest.mark.parametrize("text", ["0", "999ms", "-1", "soon", "5 apples", "9" * 30])
@@ -65,8 +66,8 @@ def test_the_table_explains_it() -> None:
 def test_sockets_of_another_unit_go_through() -> None:
     """systemd.service(5), Sockets= and NonBlocking=."""
     found = compiled("[Service]", "Sockets=a.socket b.socket", "NonBlocking=yes")
-    assert found.container is not None
-    assert found.container.unit.service == (Entry("Sockets", "a.socket b.socket"), Entry("NonBlocking", "yes"))
+    assert found.defined is not None
+    assert found.defined.unit.service == (Entry("Sockets", "a.socket b.socket"), Entry("NonBlocking", "yes"))
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Network", "Volume", "Image", "Build"])

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from supervisor.definitions import quadlet
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.context import Context
 from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.load import load
-from supervisor.definitions.pod_file import Compiled, compile_unit
+from supervisor.definitions.pod_file import compile_unit
 from supervisor.definitions.unitfile import parse
 from supervisor.spec.container import Container, Entry, Mount, MountType, UnitSections
 from supervisor.spec.network import Attachment, NetworkMode, PublishedPort
@@ -24,16 +25,16 @@ ONLINE = UnitSections(unit=(Entry("Wants", "network-online.target"), Entry("Afte
 NAMES = Context(names={"back.network": "back", "data.volume": "data", "shop.pod": "shop", "web.container": "web"})
 
 
-def compiled(lines: str) -> Compiled:
+def compiled(lines: str) -> Compiled[Pod]:
     result = compile_unit(parse(PATH, f"[Pod]\n{lines}"), NAMES)
-    assert (result.pod is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
     return result
 
 
 def pod(lines: str) -> Pod:
     result = compiled(lines)
-    assert result.problems == () and result.pod is not None
-    return result.pod
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def test_an_empty_section_is_a_pod() -> None:
@@ -126,15 +127,15 @@ def test_settings_of_the_pause_process_are_a_warning(line: str) -> None:
 BASE = "[Container]\nImage=localhost/web\n"
 
 
-def member(lines: str, shop: str = "") -> quadlet.Compiled:
+def member(lines: str, shop: str = "") -> Compiled[Container]:
     context = dataclasses.replace(NAMES, pods={"shop.pod": pod(shop)})
     return quadlet.compile_file("/etc/ctr/web.container", f"{BASE}{lines}", context)
 
 
 def container(lines: str, shop: str = "") -> Container:
     result = member(lines, shop)
-    assert result.problems == () and result.container is not None
-    return result.container
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def test_what_a_container_has_of_its_pod() -> None:

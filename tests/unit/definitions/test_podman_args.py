@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.definitions import network_file, podman_args, podman_create, podman_run, volume_file
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.key import State
 from supervisor.definitions.lines import Lines
 from supervisor.definitions.load import load
 from supervisor.definitions.podman_option import Option, Takes, named
-from supervisor.definitions.quadlet import Compiled, compile_file
+from supervisor.definitions.quadlet import compile_file
 from supervisor.definitions.unitfile import parse
 from supervisor.definitions.words import quote, split_words
 from supervisor.spec.container import Container, Entry, ImageVolumes, Mount, NamespaceMode, Runtime
 from supervisor.spec.health import Notify
+from supervisor.spec.network import Network
+from supervisor.spec.volume import Volume
 
 PATH = "/etc/ctr/web.container"
 BASE = "[Container]\nImage=localhost/nginx\n"
@@ -45,15 +48,15 @@ PODMAN_RUN = """
     --user --userns --uts --variant --volume --volumes-from --workdir"""
 
 
-def compiled(*lines: str) -> Compiled:
+def compiled(*lines: str) -> Compiled[Container]:
     return compile_file(PATH, BASE + "\n".join(lines) + "\n")
 
 
 def container(*lines: str) -> Container:
     result = compiled(*lines)
     assert result.problems == ()
-    assert result.container is not None
-    return result.container
+    assert result.defined is not None
+    return result.defined
 
 
 def problems(*lines: str) -> list[str]:
@@ -160,8 +163,8 @@ def test_the_oom_score_is_the_launchers_and_inherited() -> None:
 def test_arguments_stand_behind_the_keys() -> None:
     """As on podman's command line: one value replaces the key's, with a warning; others add up."""
     result = compiled("User=1", "PodmanArgs=--user=2 -e B=3", "Environment=A=1 B=2")
-    assert result.container is not None and result.container.user == "2"
-    assert result.container.environment == (("A", "1"), ("B", "3"))
+    assert result.defined is not None and result.defined.user == "2"
+    assert result.defined.environment == (("A", "1"), ("B", "3"))
     assert [(w.line, w.key) for w in result.warnings] == [(3, "User")]
 
 
@@ -226,7 +229,7 @@ def test_a_limit_is_said_once() -> None:
 def test_what_is_so_anyway_is_a_warning(argument: str) -> None:
     """Files written for podman need not change for it."""
     result = compiled(f"PodmanArgs={argument}")
-    assert result.container == container()
+    assert result.defined == container()
     assert [w.line for w in result.warnings] == [3]
     assert "has no effect: " in result.warnings[0].message
 
@@ -249,11 +252,11 @@ def test_global_arguments() -> None:
     ]
 
 
-def network(lines: str) -> network_file.Compiled:
+def network(lines: str) -> Compiled[Network]:
     return network_file.compile_unit(parse("/etc/ctr/a.network", f"[Network]\n{lines}"))
 
 
-def volume(lines: str) -> volume_file.Compiled:
+def volume(lines: str) -> Compiled[Volume]:
     return volume_file.compile_unit(parse("/etc/ctr/a.volume", f"[Volume]\n{lines}"))
 
 
@@ -261,12 +264,12 @@ def test_other_files_translate_what_has_a_key_and_refuse_the_rest_by_name() -> N
     """PodmanArgs= of networks and volumes; so it is with images, builds and pods."""
     one = network("PodmanArgs=--subnet 10.0.0.0/24 --internal -o mtu=1400\n")
     assert one.problems == ()
-    assert one.network == network("Subnet=10.0.0.0/24\nInternal=yes\nOptions=mtu=1400\n").network
+    assert one.defined == network("Subnet=10.0.0.0/24\nInternal=yes\nOptions=mtu=1400\n").defined
     (found,) = network("PodmanArgs=--route=10.0.0.0/8,10.0.0.1\n").problems
     assert str(found).startswith("/etc/ctr/a.network:2: PodmanArgs=: --route: static routes cannot be set")
     other = volume("PodmanArgs=--opt type=nfs --opt device=h:/x --opt=o=rw,soft\n")
     assert other.problems == ()
-    assert other.volume == volume("Type=nfs\nDevice=h:/x\nOptions=rw,soft\n").volume
+    assert other.defined == volume("Type=nfs\nDevice=h:/x\nOptions=rw,soft\n").defined
 
 
 KINDS = {
@@ -345,7 +348,7 @@ def test_any_command_line_is_understood_or_refused_by_name(words: list[tuple[str
     pieces = (quote(f"{name}={value}") if sep == "=" else f"{name}{sep}{quote(value)}" for name, value, sep in words)
     text = " ".join(pieces)
     result = compile_file(PATH, f"{BASE}PodmanArgs={text}\n".encode("utf-8", "surrogatepass"))
-    assert (result.container is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
     for problem in result.problems:
         assert problem.line == 3 or "\n" in text or "\r" in text
 

@@ -96,6 +96,6 @@ def test_every_refusal_names_line_and_key(text: str) -> None:
     """Never an exception, whatever the value is."""
     line = text.replace("\n", "").replace("\r", "").rstrip("\\")
     result = compile_file("/d/a.container", f"[Container]\nImage=x\nPublishPort={line}\n")
-    assert (result.container is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
     for problem in result.problems:
         assert problem.line == 3 and (problem.key == "PublishPort" or "control character" in problem.message)

@@ -26,21 +26,21 @@ BASE = "[Container]\nImage=localhost/nginx\n"
 def compiled(lines: str, *, path: str = PATH) -> Container:
     result = compile_file(path, BASE + lines)
     assert result.problems == ()
-    assert result.container is not None
-    return result.container
+    assert result.defined is not None
+    return result.defined
 
 
 def problems(text: str, context: Context | None = None, *, path: str = PATH) -> list[str]:
     result = compile_file(path, text, context)
-    assert (result.container is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
     return [str(problem) for problem in result.problems]
 
 
 def test_the_smallest_definition_has_podmans_defaults() -> None:
     """Nothing is set that the author did not write, and nothing is to be warned of: the network is the default one."""
     result = compile_file(PATH, BASE)
-    assert result.container == Container("web", PATH, image="localhost/nginx", network_online=True)
-    assert result.container.network is NetworkMode.NETWORKS and result.container.attachments == ()
+    assert result.defined == Container("web", PATH, image="localhost/nginx", network_online=True)
+    assert result.defined.network is NetworkMode.NETWORKS and result.defined.attachments == ()
     assert result.warnings == ()
 
 
@@ -156,12 +156,12 @@ def test_a_key_changes_what_it_should_and_nothing_else(key: str) -> None:
     """Each key that is done has an effect on the spec, and only its own."""
     line, expected = EFFECTS[key]
     result = compile_file(PATH, f"{BASE}{key}={line}\n")
-    assert result.problems == () and result.container is not None
+    assert result.problems == () and result.defined is not None
     plain = compiled("")
     changed = {
-        member.name: summary(getattr(result.container, member.name))
+        member.name: summary(getattr(result.defined, member.name))
         for member in dataclasses.fields(Container)
-        if getattr(result.container, member.name) != getattr(plain, member.name)
+        if getattr(result.defined, member.name) != getattr(plain, member.name)
     }
     assert changed == expected
 
@@ -198,7 +198,7 @@ def test_user_and_group_are_one_value() -> None:
 def test_rootfs_instead_of_image() -> None:
     """Exactly one of the two says what to run."""
     result = compile_file(PATH, "[Container]\nRootfs=/srv/root\nNetwork=none\n")
-    assert result.container is not None and (result.container.image, result.container.rootfs) == (None, "/srv/root")
+    assert result.defined is not None and (result.defined.image, result.defined.rootfs) == (None, "/srv/root")
     assert problems("[Container]\nNetwork=none\n") == [
         f"{PATH}: says not what to run; write Image= or Rootfs= in [Container]"
     ]
@@ -216,7 +216,7 @@ def test_an_empty_assignment_resets() -> None:
 def test_setting_a_single_value_twice_is_a_warning() -> None:
     """The last line wins, as in Quadlet, but the other one is named."""
     result = compile_file(PATH, BASE + "User=1\nUser=2\n")
-    assert result.container is not None and result.container.user == "2"
+    assert result.defined is not None and result.defined.user == "2"
     assert [str(warning) for warning in result.warnings] == [
         f"{PATH}:3: User=: has no effect: line 4 sets it again; remove one of the two"
     ]
@@ -335,8 +335,8 @@ NAMES = Context(names={"db.container": "database", "shop.network": "storefront",
 def test_networks(lines: str, mode: NetworkMode, attachments: tuple[Attachment, ...], container: str) -> None:
     """Whose network it is; several lines are several networks, aliases are for all of them."""
     result = compile_file(PATH, BASE + lines, NAMES)
-    assert result.problems == () and result.container is not None
-    found = result.container
+    assert result.problems == () and result.defined is not None
+    found = result.defined
     assert (found.network, found.attachments, found.network_container) == (mode, attachments, container)
 
 
@@ -369,7 +369,7 @@ def test_what_the_network_excludes(lines: str, message: str) -> None:
 def test_ports_without_a_network_of_its_own_are_a_warning(network: str) -> None:
     """podman discards them with a warning too; the definition stays usable."""
     result = compile_file(PATH, f"{BASE}Network={network}\nPublishPort=80:80\n")
-    assert result.container is not None and result.container.ports == ()
+    assert result.defined is not None and result.defined.ports == ()
     assert [(warning.line, warning.message[:13]) for warning in result.warnings] == [(4, "has no effect")]
 
 
@@ -379,7 +379,7 @@ def test_no_health_check() -> None:
     assert (container.health, container.no_health) == (None, True)
     assert len(problems(BASE + "HealthCmd=none\nNotify=healthy\n")) == 1
     result = compile_file(PATH, BASE + "Notify=yes\n[Service]\nType=oneshot\n")
-    assert result.container is not None and result.container.notify is Notify.STARTED
+    assert result.defined is not None and result.defined.notify is Notify.STARTED
     assert [warning.key for warning in result.warnings] == ["Notify"]
 
 
@@ -415,7 +415,7 @@ def test_sections() -> None:
 def test_any_bytes_compile_without_an_exception(data: bytes) -> None:
     """Whatever a file holds, compiling it ends in a container or in problems."""
     result = compile_file(PATH, data)
-    assert (result.container is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
 
 
 @given(
@@ -426,7 +426,7 @@ def test_any_bytes_compile_without_an_exception(data: bytes) -> None:
 def test_any_values_compile_without_an_exception(lines: list[tuple[str, str]]) -> None:
     """The same for known keys with any value."""
     result = compile_file(PATH, BASE + "".join(f"{key}={value}\n" for key, value in lines))
-    assert (result.container is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
 
 
 def test_a_container_reloads_in_one_way() -> None:
@@ -447,7 +447,7 @@ def test_a_container_reloads_in_one_way() -> None:
 def test_what_differs_from_podman_is_a_warning(line: str, message: str) -> None:
     """The container is deployed, and its author knows."""
     result = compile_file(PATH, f"{BASE}{line}\n")
-    assert result.container is not None and result.container.log_driver is LogDriver.JOURNALD
+    assert result.defined is not None and result.defined.log_driver is LogDriver.JOURNALD
     (found,) = result.warnings
     assert found.line == 3 and found.message.startswith(message)
 
@@ -475,7 +475,7 @@ def test_what_changes_the_images_health_check() -> None:
 def test_what_does_not_change_it_is_a_warning(line: str) -> None:
     """podman passes over them without HealthCmd=."""
     result = compile_file(PATH, BASE + line + "\n")
-    assert result.container == compiled("")
+    assert result.defined == compiled("")
     assert [f"{warning.line} {warning.message[:43]}" for warning in result.warnings] == [
         "3 has no effect: without HealthCmd= beside it"
     ]

@@ -71,5 +71,5 @@ def test_every_refusal_names_line_and_key(text: str) -> None:
     result = compile_file("/d/a.container", f"[Container]\nImage=x\nSecret={line}\n")
     for problem in result.problems:
         assert problem.line == 3 and (problem.key == "Secret" or "control character" in problem.message)
-    for found in result.container.secrets if result.container else ():
+    for found in result.defined.secrets if result.defined else ():
         assert found.as_environment or (found.target.startswith("/") and "/../" not in f"{found.target}/")

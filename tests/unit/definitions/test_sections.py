@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from supervisor.definitions import section_keys
-from supervisor.definitions.quadlet import Compiled, Context, compile_file
+from supervisor.definitions.compiled import Compiled
+from supervisor.definitions.quadlet import Context, compile_file
 from supervisor.spec.container import Container, Entry, UnitSections
 
 PATH = "/etc/ctr/web.container"
@@ -25,14 +26,14 @@ CONTEXT = Context(
 )
 
 
-def compiled(text: str, context: Context = CONTEXT) -> Compiled:
+def compiled(text: str, context: Context = CONTEXT) -> Compiled[Container]:
     return compile_file(PATH, BASE + text, context)
 
 
 def container(text: str) -> Container:
     result = compiled(text)
-    assert result.problems == () and result.container is not None
-    return result.container
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def test_lines_pass_through_as_they_are() -> None:
@@ -92,9 +93,9 @@ def test_a_dependency_on_what_is_not_there_is_refused(section: str, value: str, 
 def test_the_name_podman_would_have_used_is_understood(written: str, unit: str, file: str) -> None:
     """Also one that ServiceName= says; a warning tells what it became."""
     result = compiled(f"[Unit]\nAfter=a.target {written}\n[Install]\nWantedBy={written}\n")
-    assert result.container is not None
-    assert result.container.unit.unit == (Entry("After", f"a.target {unit}"),)
-    assert result.container.unit.install == (Entry("WantedBy", unit),)
+    assert result.defined is not None
+    assert result.defined.unit.unit == (Entry("After", f"a.target {unit}"),)
+    assert result.defined.unit.install == (Entry("WantedBy", unit),)
     assert [warning.message for warning in result.warnings] == [
         f"{written} is not a unit of ctr; {unit} is meant, the unit of {file}: better write {file}"
     ] * 2
@@ -104,14 +105,14 @@ def test_names_that_are_nobodys_stay() -> None:
     """A unit of the host is no definition, however like one it is called; nor is one that ServiceName= has renamed."""
     text = "postgres.service data.service db.timer x-pod.service redis.service"
     result = compiled(f"[Unit]\nAfter={text}\n")
-    assert result.container is not None and result.warnings == ()
-    assert result.container.unit.unit == (Entry("After", text),)
+    assert result.defined is not None and result.warnings == ()
+    assert result.defined.unit.unit == (Entry("After", text),)
 
 
 def test_the_unit_itself_under_podmans_name_is_left_out() -> None:
     """systemd would drop it too."""
     result = compiled("[Unit]\nAfter=web.service\n")
-    assert result.container is not None and result.container.unit.unit == ()
+    assert result.defined is not None and result.defined.unit.unit == ()
     assert [warning.message for warning in result.warnings] == ["web.service is this definition itself; remove it"]
 
 
@@ -119,16 +120,16 @@ def test_the_unit_itself_under_podmans_name_is_left_out() -> None:
 def test_networks_and_volumes_are_there_anyway(name: str) -> None:
     """They become no unit: the name is left out with a warning, and nothing is left of a line that has no other."""
     result = compiled(f"[Unit]\nAfter={name} db.container\nRequires={name}\nWants=a.service\n")
-    assert result.container is not None
-    assert result.container.unit.unit == (Entry("After", "ctr@database.service"), Entry("Wants", "a.service"))
+    assert result.defined is not None
+    assert result.defined.unit.unit == (Entry("After", "ctr@database.service"), Entry("Wants", "a.service"))
     assert [warning.line for warning in result.warnings] == [5, 6]
 
 
 def test_podmans_names_for_the_units_of_networks_are_dropped() -> None:
     """They need no unit here; a name that only looks like one stays."""
     result = compiled("[Unit]\nAfter=shop-network.service data-volume.service other-network.service\n")
-    assert result.container is not None
-    assert result.container.unit.unit == (Entry("After", "other-network.service"),)
+    assert result.defined is not None
+    assert result.defined.unit.unit == (Entry("After", "other-network.service"),)
     assert [warning.message.split(" has")[0] for warning in result.warnings] == [
         "shop-network.service",
         "data-volume.service",
@@ -187,8 +188,8 @@ def test_commands_go_through() -> None:
     """Around the container's start and stop; one that calls podman is warned of: it would find nothing."""
     keys = ("ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost")
     result = compiled("[Service]\n" + "".join(f"{key}=-/usr/bin/podman x\n{key}=/bin/true podman\n" for key in keys))
-    assert result.container is not None
-    assert [entry.key for entry in result.container.unit.service] == [key for key in keys for _ in range(2)]
+    assert result.defined is not None
+    assert [entry.key for entry in result.defined.unit.service] == [key for key in keys for _ in range(2)]
     assert [warning.line for warning in result.warnings] == [5, 7, 9, 11, 13, 15]
 
 
@@ -221,7 +222,7 @@ def test_upheld_by_needs_systemd_254() -> None:
 def test_what_changes_nothing_is_said(text: str, message: str) -> None:
     """The line is dropped, and the author knows."""
     result = compiled(text)
-    assert result.container is not None and result.container.unit == UnitSections()
+    assert result.defined is not None and result.defined.unit == UnitSections()
     assert [warning.message.startswith(message) for warning in result.warnings] == [True]
 
 
@@ -332,7 +333,7 @@ def test_an_instance_where_there_is_none() -> None:
 def test_stop_when_unneeded_stops_nothing() -> None:
     """The scope needs the unit for as long as there are processes."""
     result = compiled("[Unit]\nStopWhenUnneeded=yes\n")
-    assert result.container is not None and result.container.unit == UnitSections()
+    assert result.defined is not None and result.defined.unit == UnitSections()
     assert "has no effect: the container's scope needs the unit" in result.warnings[0].message
     assert compiled("[Unit]\nStopWhenUnneeded=no\n").warnings == ()
 
@@ -340,5 +341,5 @@ def test_stop_when_unneeded_stops_nothing() -> None:
 def test_also_is_a_warning() -> None:
     """podman does not act on it either."""
     result = compiled("[Install]\nAlso=other.service\n")
-    assert result.container is not None
+    assert result.defined is not None
     assert [warning.key for warning in result.warnings] == ["Also"]

@@ -8,17 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.context import Context
 from supervisor.definitions.mounts import Place
-from supervisor.definitions.quadlet import Compiled, compile_file
+from supervisor.definitions.quadlet import compile_file
 from supervisor.definitions.security import option
 from supervisor.errors import UserError
+from supervisor.spec.container import Container
 from supervisor.spec.security import Security
 
 ANY = Place("/etc/ctr", "web", selinux=True, apparmor=True)
 
 
-def compiled(lines: str, **host: bool) -> Compiled:
+def compiled(lines: str, **host: bool) -> Compiled[Container]:
     return compile_file("/etc/ctr/a.container", f"[Container]\nImage=i\n{lines}", Context(**host))
 
 
@@ -31,7 +33,7 @@ def test_what_the_host_lacks_is_skipped_aloud(key: str) -> None:
     assert [warning.line for warning in without.warnings] == [3]
     assert "has no effect on this host" in str(without.warnings[0])
     assert (without.problems, having.problems, having.warnings) == ((), (), ())
-    assert without.container == having.container
+    assert without.defined == having.defined
 
 
 def test_disabling_labels_says_nothing_without_selinux() -> None:
@@ -42,9 +44,9 @@ def test_disabling_labels_says_nothing_without_selinux() -> None:
 def test_lines_of_paths_add_up() -> None:
     """Several in a line, several lines, separated by spaces or colons."""
     found = compiled("Mask=/proc/a:/proc/b /sys/c\nMask=/d\nUnmask=/proc/*:/sys/firmware\nUnmask=all\n")
-    assert found.container is not None and found.warnings == ()
-    assert found.container.security.mask == ("/proc/a", "/proc/b", "/sys/c", "/d")
-    assert found.container.security.unmask == ("/proc/*", "/sys/firmware", "all")
+    assert found.defined is not None and found.warnings == ()
+    assert found.defined.security.mask == ("/proc/a", "/proc/b", "/sys/c", "/d")
+    assert found.defined.security.unmask == ("/proc/*", "/sys/firmware", "all")
 
 
 def test_unmasking_nothing_is_told() -> None:

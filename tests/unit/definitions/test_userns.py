@@ -18,8 +18,8 @@ MAPPED = UserNamespaceMode.MAPPED
 
 def namespace(lines: str) -> UserNamespace | None:
     result = compile_file("/etc/ctr/web.container", BASE + lines)
-    assert result.problems == () and result.container is not None
-    return result.container.user_namespace
+    assert result.problems == () and result.defined is not None
+    return result.defined.user_namespace
 
 
 def problems(lines: str) -> list[str]:

@@ -8,24 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.unitfile import parse
-from supervisor.definitions.volume_file import Compiled, compile_unit
+from supervisor.definitions.volume_file import compile_unit
 from supervisor.spec.volume import Volume
 
 PATH = "/etc/ctr/data.volume"
 
 
-def compiled(lines: str, path: str = PATH) -> Compiled:
+def compiled(lines: str, path: str = PATH) -> Compiled[Volume]:
     result = compile_unit(parse(path, f"[Volume]\n{lines}"))
-    assert (result.volume is None) == bool(result.problems)
+    assert (result.defined is None) == bool(result.problems)
     return result
 
 
 def volume(lines: str) -> Volume:
     result = compiled(lines)
-    assert result.problems == () and result.volume is not None
-    return result.volume
+    assert result.problems == () and result.defined is not None
+    return result.defined
 
 
 def test_an_empty_section_is_a_volume() -> None:

@@ -32,11 +32,15 @@ def one_input(data: bytes) -> None:
 def main() -> None:
     """Run, beginning with the examples; the directory for them goes with the process."""
     with tempfile.TemporaryDirectory() as directory:
-        for number, path in enumerate(sorted(oracle.EXAMPLES.glob("**/*"))):
+        examples = []
+        for path in sorted(oracle.EXAMPLES.glob("**/*")):
             if path.suffix in KINDS:
-                Path(directory, str(number)).write_bytes(bytes([KINDS.index(path.suffix)]) + path.read_bytes())
+                examples.append(Path(directory, str(len(examples))))
+                examples[-1].write_bytes(bytes([KINDS.index(path.suffix)]) + path.read_bytes())
         corpora = [word for word in sys.argv[1:] if not word.startswith("-")]
-        atheris.Setup([*sys.argv, *([] if corpora else [directory])], one_input)
+        # Named one by one: libFuzzer reads a directory in the order of its disk, and the same seed found other inputs.
+        begin = f"-seed_inputs={','.join(map(str, examples))}"
+        atheris.Setup([*sys.argv, *([] if corpora else [begin])], one_input)
         atheris.Fuzz()
 
 

@@ -164,8 +164,10 @@ def _check_problem(problem: Problem, content: Mapping[str, bytes]) -> None:
     lines = re.split(r"\r\n|\n|\r", decoded)
     assert problem.line <= len(lines), f"there is no such line: {problem!r}"
     if problem.key:
-        line = lines[problem.line - 1]
-        assert line.strip(" \t").startswith(problem.key), f"the key is not in that line: {problem!r}: {line[:80]!r}"
+        line = lines[problem.line - 1].strip(" \t")
+        # A backslash may join a line to the key as well as to its value: then the key only begins here.
+        begins = line.endswith("\\") and problem.key.startswith(line[:-1])
+        assert begins or line.startswith(problem.key), f"the key is not in that line: {problem!r}: {line[:80]!r}"
     else:
         # Only what is no assignment of any key.
         broken = unitfile.parse("x", content[problem.file]).problems

@@ -128,3 +128,27 @@ def test_drop_ins_and_lines_are_podmans(tmp_path: Path) -> None:
     ours = [at.value for at in loaded.assignments if at.key == "Label"]
     assert ours == [*labels, "v=sub", "v=never", "v=kind"] and len(labels) == 4
     assert "Exec=onetwo three" in unit and loaded.containers[0].command == ("onetwo", "three")
+
+
+def test_a_directory_of_podmans_is_checked_then_copied(tidy: Callable[[str], str], busybox: str) -> None:
+    """`ctrctl check` reads it where it is, `--plan` says what would be deployed field by field and deploys nothing, and
+    once copied it is applied; a field that changes is shown with both values."""
+    podman = Path("/etc/containers/systemd/moving")
+    podman.mkdir(parents=True)
+    text = f"[Container]\nImage={busybox}\nNetwork=none\nExec=sleep 1000\nHttpProxy=no\n"
+    (podman / "moved.container").write_text(text)
+    copy = DEFINITIONS / f"{tidy('moved')}.container"
+    try:
+        said = ctrctl("check", podman).stdout.splitlines()
+        assert said[:2] == ["valid: 1 container", "keys done: 3"]
+        assert said[2] == "keys accepted, no effect here: 1: HttpProxy="
+        shutil.copy(podman / "moved.container", copy)
+        planned = ctrctl("check", "--plan").stdout
+        assert "moved: would be created" in planned and "\n  command: sleep, 1000\n" in planned
+        assert "moved" not in ctrctl("ps", "-a", "-q").stdout
+        ctrctl("apply")
+        copy.write_text(text.replace("1000", "2000"))
+        assert "\n  command: sleep, 1000 → sleep, 2000\n" in ctrctl("check", "--plan").stdout
+    finally:
+        shutil.rmtree(podman)
+        copy.unlink(missing_ok=True)

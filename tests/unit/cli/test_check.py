@@ -17,6 +17,10 @@ from supervisor.paths import Layout
 from supervisor.spec.container import Container, PullPolicy
 from supervisor.spec.network import PublishedPort
 from supervisor.spec.userns import UserNamespace
+from tests.unit.definitions.claims import claims
+
+GALLERY = Path(__file__).parents[2] / "examples" / "gallery"
+APPLICATIONS = sorted(path.name for path in GALLERY.iterdir() if path.is_dir())
 
 
 def run(root: Path, *arguments: str) -> str:
@@ -68,6 +72,15 @@ def test_systemds_own_keys_are_explained(tmp_path: Path) -> None:
     assert "goes through" in run(tmp_path, "--explain", "Unit.After")
     assert "ctr-NAME.scope" in run(tmp_path, "--explain", "MemoryMax")
     assert "hands the container over" in run(tmp_path, "--explain", "ExecStart")
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_the_gallery_passes(tmp_path: Path, application: str) -> None:
+    """Whoever types ``ctrctl check`` of a directory there sees no refusal but those that its files announce."""
+    announced = sum(len(claims(path, "refused")) for path in (GALLERY / application).iterdir() if path.is_file())
+    said = run(tmp_path, str(GALLERY / application)).splitlines()
+    assert said[0].startswith("valid: ") and said[1].startswith("keys done: ")
+    assert len([line for line in said if line.startswith(f"{GALLERY}/")]) == announced
 
 
 def test_options_of_podman_are_explained(tmp_path: Path) -> None:

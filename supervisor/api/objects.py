@@ -99,6 +99,7 @@ class Objects:
 
     def __init__(self, version: str) -> None:
         self._containers: dict[str, Container] = {}
+        self._dependencies: dict[str, Mapping[str, tuple[str, ...]]] = {}
         self._projects: dict[str, Project] = {}
         self._root = Object(ROOT, SUPERVISOR)
         self._state = "running"
@@ -112,8 +113,15 @@ class Objects:
         self._containers[container.name] = container
         self._dirty[container.name] = None
 
+    def depend(self, name: str, dependencies: Mapping[str, tuple[str, ...]]) -> None:
+        """Container *name* depends on the units that *dependencies* has, in these ways."""
+        if name in self._containers and self._dependencies.get(name) != dependencies:
+            self._dependencies[name] = dependencies
+            self._dirty[name] = None
+
     def hide(self, name: str) -> None:
         """There is no container *name* any more."""
+        self._dependencies.pop(name, None)
         if self._containers.pop(name, None) is not None:
             self._dirty[name] = None
 
@@ -151,7 +159,7 @@ class Objects:
 
     def _publish_container(self, name: str) -> Iterator[Signal]:
         path, container = container_path(name), self._containers.get(name)
-        values = container_values(container) if container else None
+        values = container_values(container, self._dependencies.get(name, {})) if container else None
         before = self.published[path].values if path in self.published else {}
         after = values or {}
         if old := before.get("Project"):

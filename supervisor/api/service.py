@@ -56,6 +56,11 @@ class Api:
         self._shared.objects.show(container)
         self._shared.touch()
 
+    def depend(self, name: str, dependencies: Mapping[str, tuple[str, ...]]) -> None:
+        """Container *name* depends on these units, each in the ways that are listed."""
+        self._shared.objects.depend(name, dependencies)
+        self._shared.touch()
+
     def hide(self, name: str) -> None:
         """Container *name* is no more."""
         self._shared.objects.hide(name)

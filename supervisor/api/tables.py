@@ -103,6 +103,7 @@ CONTAINER = Interface(
         Property("Exits", "a{st}"),
         Property("JobId", "u"),
         Property("JobType", "s"),
+        Property("Dependencies", "a{sas}"),
     ),
     (Method("Start", (), _JOB), Method("Stop", (), _JOB), Method("Restart", (), _JOB)),
 )

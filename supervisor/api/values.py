@@ -16,8 +16,8 @@ _U32, _U64 = (1 << 32) - 1, (1 << 64) - 1
 _NO_EXIT = Exit("", 0, 0)
 
 
-def container_values(container: Container) -> dict[str, Any]:
-    """The properties of io.ctr.Supervisor1.Container."""
+def container_values(container: Container, dependencies: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """The properties of io.ctr.Supervisor1.Container. *dependencies*: units, and in which ways it depends on each."""
     unit = container.unit
     card = container.card or Card(container.name)
     run = container.run or Run(unit.invocation, starting_at=unit.starting_at, ready_at=unit.ready_at)
@@ -34,7 +34,7 @@ def container_values(container: Container) -> dict[str, Any]:
         "Health": clean(container.health),
         "InvocationID": clean(run.invocation),
         "MainPID": _natural(unit.main_pid, _U32),
-        "Restarts": _natural(container.restarts),
+        "Restarts": _natural(container.restarted),
         "StartingAt": _natural(run.starting_at),
         "StartedAt": _natural(run.started_at),
         "ReadyAt": _natural(run.ready_at),
@@ -47,6 +47,7 @@ def container_values(container: Container) -> dict[str, Any]:
         "Exits": {clean(reason): _natural(times) for reason, times in container.exits},
         "JobId": _natural(unit.job, _U32),
         "JobType": clean(unit.job_type),
+        "Dependencies": {clean(other): list(ways) for other, ways in dependencies.items()},
     }
 
 

@@ -16,7 +16,7 @@ from supervisor.cli.containers import check_deployed, is_deployed
 from supervisor.cli.deps import called, state
 from supervisor.cli.examination import Examination, examine
 from supervisor.cli.ps import rfc3339
-from supervisor.cli.symptoms import Level, Verdict
+from supervisor.cli.symptoms import Level, Verdict, counted
 from supervisor.cli.verdict import verdict
 from supervisor.errors import NotFoundError
 from supervisor.graph.waiting import label, why
@@ -107,7 +107,7 @@ def sections(found: Examination) -> Iterator[tuple[str, list[str]]]:
 
 
 def unit_line(found: Examination) -> str:
-    """State, result, restarts, and whether it starts at boot."""
+    """State, result, restarts, and when it was started."""
     unit, service = found.unit, found.service
     words = [f"{service_unit(found.seen.name)}: {unit['ActiveState']} ({unit['SubState']})"]
     if unit["LoadState"] != "loaded":
@@ -139,15 +139,15 @@ def limit_lines(limits: dict[str, int]) -> Iterator[str]:
     if "pids" in limits and "pids_max" in limits:
         yield f"processes {limits['pids']} of {limits['pids_max']}"
     words = {
-        "memory_max_hits": "memory limit hit {} times",
-        "memory_high_hits": "slowed down for memory (MemoryHigh=) {} times",
+        "memory_max_hits": "memory limit hit {}",
+        "memory_high_hits": "slowed down for memory (MemoryHigh=) {}",
         "oom_kills": "processes ended for lack of memory: {}",
-        "pids_hits": "limit of processes hit {} times",
+        "pids_hits": "limit of processes hit {}",
         "throttled_percent": "held back by the CPU quota in {} % of its periods",
     }
     for key, text in words.items():
         if limits.get(key):
-            yield text.format(limits[key])
+            yield text.format(counted(limits[key]) if key.endswith("_hits") else limits[key])
 
 
 def size(count: int) -> str:

@@ -29,7 +29,7 @@ from supervisor.stats.scopes import scope_directories
 from supervisor.systemd.manager import Manager
 
 _UNIT = (
-    *("LoadState", "ActiveState", "SubState", "InvocationID", "UnitFileState", "SourcePath"),
+    *("LoadState", "ActiveState", "SubState", "InvocationID", "SourcePath"),
     *("ConditionResult", "ConditionTimestamp", "ActiveEnterTimestamp", "InactiveEnterTimestamp"),
 )
 _SERVICE = (
@@ -98,7 +98,8 @@ def examine(name: str, manager: Manager, layout: Layout) -> Examination:
     invocation = bytes(unit["InvocationID"]).hex()
     logged = failure.last_lines(invocation, name, service["ExecMainStartTimestamp"]) if invocation else ()
     exits = _exits(name)
-    limits = _usage(name, scope, manager) if scope else {}
+    lived = life(name, unit, service, scope, layout, exits)
+    limits = _usage(name, scope, manager) if scope else left(lived["oom"])
     graph = units.of([name], manager, layout)
     probes = _probes(name, layout)
     seen = Symptoms(
@@ -115,7 +116,7 @@ def examine(name: str, manager: Manager, layout: Layout) -> Examination:
         memory_max=limits.get("memory_max_hits", 0),
         memory_high=limits.get("memory_high_hits", 0),
         throttled=limits.get("throttled_percent", 0) / 100,
-        **life(name, unit, service, scope, layout, exits),
+        **lived,
         **_words(name, service, logged, manager),
         **_health(name, manager, probes),
         culprits=culprits,
@@ -247,6 +248,11 @@ def _exits(name: str) -> tuple[Ending, ...]:
     except HostError:
         return ()
     return tuple(sorted(found.values(), key=lambda ending: ending.at))
+
+
+def left(oom: int) -> dict[str, int]:
+    """What is still known of the limits when the scope is gone: *oom* as in `Symptoms`. Pure."""
+    return {"oom_kills": oom} if oom else {}
 
 
 def _usage(name: str, scope: str, manager: Manager) -> dict[str, int]:

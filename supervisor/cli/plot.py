@@ -42,8 +42,9 @@ _BEGIN, _END, _OVER = (
     "ActiveEnterTimestampMonotonic",
     "InactiveEnterTimestampMonotonic",
 )
-#: An image that was fetched so long before its container started was not fetched for that start (microseconds).
-_RECENT = 2_000_000
+#: So long after a fetch the next one, or the start, has nothing to do with it (microseconds). ctrctl apply fetches the
+#: images of all containers, one after the other, then writes their units.
+_APART = 10_000_000
 #: systemd's catalog: "A start job for unit $UNIT has begun execution".
 _STARTING = "MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5"
 
@@ -140,10 +141,20 @@ def with_images(found: list[Times], known: Mapping[str, Card]) -> list[Times]:
     completed = []
     for one in found:
         card = known.get(one.name)
-        begin, end = pulls.get(card.image_digest if card else "", (0, 0))
+        image = card.image_digest if card else ""
         own = min((at for at in (one.network[0], one.starting) if at), default=0)
-        completed.append(replace(one, image=(begin, end)) if 0 < end <= own < end + _RECENT else one)
+        completed.append(replace(one, image=pulls[image]) if image in leading(pulls, own) else one)
     return completed
+
+
+def leading(pulls: Mapping[str, tuple[int, int]], start: int) -> frozenset[str]:
+    """Of *pulls*, begin and end by image, those that led to what began at *start*. Pure."""
+    found, reach = set(), start
+    for end, begin, image in sorted(((end, begin, image) for image, (begin, end) in pulls.items()), reverse=True):
+        if reach - _APART < end <= start:
+            reach = min(reach, begin)
+            found.add(image)
+    return frozenset(found)
 
 
 def fetched(first: int) -> dict[str, tuple[int, int]]:
@@ -151,7 +162,7 @@ def fetched(first: int) -> dict[str, tuple[int, int]]:
     *first*: when the first container started; microseconds of the monotonic clock."""
     from supervisor.cli.journal import read
 
-    ago = time.clock_gettime_ns(time.CLOCK_MONOTONIC) / 1e3 - first + _RECENT + 3_600_000_000
+    ago = time.clock_gettime_ns(time.CLOCK_MONOTONIC) / 1e3 - first + 3_600_000_000
     since = f"--since=@{time.time() - ago / 1e6:.0f}"
     fields = ("MESSAGE_ID", "INVOCATION_ID", "_SYSTEMD_INVOCATION_ID", records.DETAIL)
     begins: dict[bytes, int] = {}

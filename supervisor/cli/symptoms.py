@@ -108,3 +108,8 @@ class Symptoms:
             return True
         over = self.is_down or (self.phase is Phase.STOPPING and not self.is_asked_to_stop)
         return over and self.result not in ("success", "") and bool(self.code or self.launcher)
+
+
+def counted(count: int, what: str = "time") -> str:
+    """As in '1 time', '2 times'; of *what* happened as often."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

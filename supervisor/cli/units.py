@@ -12,10 +12,10 @@ from itertools import chain
 
 from supervisor.cli.containers import PATTERN, health, is_frozen
 from supervisor.graph.build import build, fold, is_shown, project_of_unit
-from supervisor.graph.model import NEEDS, Graph, Kind, Relation, Unit
+from supervisor.graph.model import NEEDS, SETTINGS, Graph, Kind, Relation, Unit
 from supervisor.graph.waiting import Job, queue
 from supervisor.inventory import cards
-from supervisor.inventory.dependencies import Files
+from supervisor.inventory.dependencies import Files, by_relation
 from supervisor.names import (
     health_timer,
     healthy_unit,
@@ -29,15 +29,6 @@ from supervisor.spec.card import Card
 from supervisor.stats.scopes import scope_directories
 from supervisor.systemd.manager import Manager, UnitStatus
 
-_FORWARD = {
-    "Requires": Relation.REQUIRES,
-    "BindsTo": Relation.BINDS,
-    "Requisite": Relation.REQUISITE,
-    "Wants": Relation.WANTS,
-    "Upholds": Relation.UPHOLDS,
-    "PartOf": Relation.PART_OF,
-    "After": Relation.AFTER,
-}
 _BACKWARD = ("RequiredBy", "BoundBy", "RequisiteOf", "WantedBy", "UpheldBy", "ConsistsOf")
 #: Few, as systemd holds each of its units against each of them.
 _PATTERNS = (PATTERN, project_target("*"), healthy_unit("*"), health_timer("*"), namespace_unit("*"))
@@ -191,13 +182,13 @@ class _Host:
         if project_of_unit(unit) and unit not in self._known:
             links = self._files.links(unit)
             # systemd.target(5), "Default Dependencies".
-            return _by_relation(links | {"After": tuple(chain(*links.values()))})
+            return by_relation(links | {"After": tuple(chain(*links.values()))})
         # systemd loads a unit from disk for each question about one that it has not loaded: better one large one.
-        return _by_relation(self._manager.properties(unit, "Unit", *(_FORWARD if unit in self._known else ())))
+        return by_relation(self._manager.properties(unit, "Unit", *(SETTINGS if unit in self._known else ())))
 
     def _from_files(self, name: str) -> dict[Relation, tuple[str, ...]] | None:
         found = self._files.relations(name)
-        return None if found is None else _by_relation(found)
+        return None if found is None else by_relation(found)
 
     def _unit(self, name: str, scopes: Mapping[str, str]) -> Unit:
         relations = self._found.get(name, {})
@@ -232,10 +223,6 @@ class _Host:
         if (status.active, status.sub) != ("active", "running"):
             return ""
         return health(self._known.get(healthy_unit(container)), self._known.get(health_timer(container)))
-
-
-def _by_relation(properties: Mapping[str, Iterable[str]]) -> dict[Relation, tuple[str, ...]]:
-    return {relation: tuple(properties[key]) for key, relation in _FORWARD.items() if properties.get(key)}
 
 
 def _result(name: str, manager: Manager) -> tuple[str, str, int]:

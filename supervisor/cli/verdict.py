@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.cli.symptoms import Level, Symptoms, Verdict
+from supervisor.cli.symptoms import Level, Symptoms, Verdict, counted
 from supervisor.graph.waiting import label, why
 from supervisor.lifecycle.phase import Phase
 from supervisor.names import service_unit
@@ -183,10 +183,10 @@ def _gave_up(seen: Symptoms) -> Verdict | None:
     )
     if not limit or not seen.is_down:
         return None
-    times = f" after {seen.restarts} restarts" if seen.restarts else ""
+    after = f" after {counted(seen.restarts, 'restart')}" if seen.restarts else ""
     return Verdict(
         Level.FAILED,
-        f"systemd gave up{times}: the start limit was hit (StartLimitBurst=); every time {_ending(seen)}",
+        f"systemd gave up{after}: the start limit was hit (StartLimitBurst=); every time {_ending(seen)}",
         f"correct that, then 'ctrctl start {seen.name}'",
     )
 
@@ -251,11 +251,11 @@ def _starting(seen: Symptoms) -> Verdict | None:
 def _unhealthy(seen: Symptoms) -> Verdict | None:
     if seen.phase is not Phase.RUNNING or seen.health != "unhealthy":
         return None
-    times = f"{seen.streak} times in a row" if seen.streak > 1 else "the last time"
+    often = f"{seen.streak} times in a row" if seen.streak > 1 else "the last time"
     said = f": {seen.probe}" if seen.probe else ""
     return Verdict(
         Level.FAILED,
-        f"it runs, but its health check failed {times}{said}",
+        f"it runs, but its health check failed {often}{said}",
         f"ctrctl healthcheck run {seen.name}; ctrctl logs --tail 20 {seen.name}",
     )
 
@@ -280,7 +280,7 @@ def _limits(seen: Symptoms) -> Verdict | None:
     if seen.pids:
         return Verdict(
             Level.WARNING,
-            f"it runs, but could not start processes {seen.pids} times: its limit of processes was hit",
+            f"it runs, but could not start processes {counted(seen.pids)}: its limit of processes was hit",
             "raise TasksMax= (or --pids-limit)",
         )
     if seen.memory_high or seen.memory_max:

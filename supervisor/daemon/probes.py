@@ -97,6 +97,14 @@ class Probes:
                 self._took(name, round((self._clock() - self._asked[name]) * 1e6))
             self._over(name, refused=result != "done")
 
+    def resume(self) -> None:
+        """systemd can be heard again: probes may have ended meanwhile, and what refused some may be over. One that is
+        still at it is asked for again in its turn, and systemd answers with the same job."""
+        for name in [name for name, job in self._jobs.items() if job is not None]:
+            self._over(name, refused=False)
+        self._schedule.forgive(self._clock())
+        self._wake()
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Start probes until cancelled; those under way then end by themselves."""
         async with anyio.create_task_group() as group:

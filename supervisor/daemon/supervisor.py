@@ -11,19 +11,21 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import anyio
 
 from supervisor.api.service import Api
 from supervisor.daemon import snapshot
-from supervisor.daemon.book import Book
+from supervisor.daemon.book import Book, identity
+from supervisor.daemon.dependencies import Dependencies
+from supervisor.daemon.exits import Exits
 from supervisor.daemon.lag import Lag
 from supervisor.daemon.probes import Probes
 from supervisor.daemon.service import Service
 from supervisor.errors import UserError
 from supervisor.events import entry
-from supervisor.events.event import MESSAGE_IDS, Event
+from supervisor.events.event import MESSAGE_IDS, Event, Kind
 from supervisor.inventory import cards
 from supervisor.lifecycle import causes
 from supervisor.lifecycle.model import Container
@@ -31,6 +33,7 @@ from supervisor.lifecycle.observation import Observation, Sign, UnitState
 from supervisor.names import service_unit
 from supervisor.paths import Layout
 from supervisor.spec.card import Card
+from supervisor.stats.scopes import thawed
 from supervisor.systemd.reader import BATCH, Reader, Record
 from supervisor.systemd.watch import Watch
 from supervisor.systemd.writer import Writer
@@ -43,6 +46,8 @@ _TURN_SECONDS = 5.0
 _PATIENCE = 4
 #: Replaying, we are quicker than journald: so many entries may wait for it, for so many turns.
 _BACKLOG, _CATCH_UP_TURNS, _RETRY_SECONDS = 1000, 100, 0.1
+#: Before our own events that cannot be read are told again.
+_FAILURES = 10
 #: On a host where nothing happens to containers, the entry of the last that did is vacuumed one day.
 _MARK_SECONDS = 600.0
 _WARNING = 4
@@ -58,15 +63,17 @@ class Supervisor:
         self._service = Service(environ)
         self._writer = Writer(layout.journal)
         self._reader = Reader([("MESSAGE_ID", message_id) for message_id in causes.MESSAGE_IDS], causes.FIELDS)
-        self._watch = Watch(self, address)
+        self._watch = Watch(self, address, thawed=lambda: thawed(layout))
         self._api = Api(self, self.counters, address, say=self._say, machine_id=_machine_id(layout))
+        self._dependencies = Dependencies(layout, self._api.depend, address)
         self._probes = Probes(self._watch.start, took=self._took)
+        self._exits = Exits(self._reader.expect)
         self._keeper = snapshot.Keeper(self._path)
         self._book = Book(self, self._card)
         self._lag = Lag()
         self._signalled: deque[Callable[[], None]] = deque()
         self._cursor = self._kept = ""
-        self._is_first = False
+        self._is_first = self._is_deaf = False
         self._is_complete = anyio.Event()
         self._turned = time.monotonic()
         self._marked = -_MARK_SECONDS
@@ -88,8 +95,10 @@ class Supervisor:
                 self._service.ready(self.status())
                 tasks.start_soon(self._api.run)
                 tasks.start_soon(self._probes.run)
+                tasks.start_soon(self._dependencies.run)
                 tasks.start_soon(self._service.beat, self.status, lambda: self._turned)
         finally:
+            self._exits.close()
             with anyio.move_on_after(_ENDING_SECONDS, shield=True):
                 self._service.stopping()
                 self._api.set_state("stopping")
@@ -102,6 +111,9 @@ class Supervisor:
         """Read everything anew (SIGHUP): units, drop-ins."""
         self._service.reloading()
         await self._watch.refresh()
+        taken_in = anyio.Event()
+        self._later(taken_in.set)
+        await taken_in.wait()
         self._service.ready(self.status())
 
     def status(self) -> str:
@@ -162,6 +174,7 @@ class Supervisor:
         self._probes.job_ended(id, unit, result)
 
     def lost(self, reason: str) -> None:
+        self._is_deaf = True
         self._api.set_state("degraded")
         self._say(f"systemd cannot be heard: {reason}; what it does meanwhile is read from the journal afterwards")
 
@@ -170,18 +183,24 @@ class Supervisor:
     def tell(self, event: Event) -> None:
         """*event* happened: into the journal, and to whom listens."""
         self._events += 1
-        self._writer.write(entry.fields(event))
+        self._writer.write(entry.fields(event), (self._cursor, event))
         self._api.tell(event)
+        if event.kind is Kind.EXITED:
+            self._reader.arrived()
+        if event.kind in (Kind.CREATED, Kind.STARTING):
+            self._dependencies.doubt(event.name)
 
     def show(self, container: Container) -> None:
         """*container* is new or has changed."""
         self._api.show(container)
         self._probes.update(container)
+        self._exits.watch(container.name, container.unit.main_pid)
 
     def hide(self, name: str) -> None:
         """There is no such container any more."""
         self._api.hide(name)
         self._probes.forget(name)
+        self._exits.watch(name, 0)
 
     def keep(self, container: Container) -> None:
         """*container* is to be in the next snapshot."""
@@ -209,17 +228,11 @@ class Supervisor:
         self._book = Book(self, self._card, before.containers)
         for container in before.containers:
             self._keeper.note(container)
+        self._watch.remember(container.unit for container in before.containers)
         if not await self._reader.open(before.cursor):
             self._tell_gap("the journal was rotated or removed since the supervisor last ran")
-        ours = Reader([("MESSAGE_ID", message_id) for message_id in MESSAGE_IDS.values()], entry.FIELDS)
-        try:
-            await ours.open(before.cursor)
-            while records := await ours.drain():
-                for record in records:
-                    if event := entry.event(record.fields, os.getuid()):
-                        self._book.recall(event)
-        finally:
-            await ours.close()
+        async for event in _told_since(before.cursor):
+            self._book.recall(event)
 
     async def _turn_pages(self) -> None:
         behind = 0
@@ -244,9 +257,20 @@ class Supervisor:
             if self._writer.lost > self._lost:
                 self._tell_gap(f"the journal did not take {self._writer.lost - self._lost} events")
                 self._lost = self._writer.lost
+            if doubtful := self._writer.doubtful():
+                await self._make_sure(doubtful)
             if not self._signalled and not records:
                 self._cursor = await self._mark()
                 await self._reader.wait(_TURN_SECONDS)
+
+    async def _make_sure(self, notes: Sequence[tuple[str, Event]]) -> None:
+        """Tell again what went with journald's socket: those of `tell`'s *notes* that are not in the journal."""
+        told = set[tuple[str, str]]()
+        async for event in _told_since(notes[0][0]):
+            told.add(identity(event))
+        for cursor, event in notes:
+            if identity(event) not in told:
+                self._writer.write(entry.fields(event), (cursor, event))
 
     async def _let_journald_catch_up(self) -> None:
         """Not write faster than journald takes it, as long as that goes on taking."""
@@ -304,7 +328,11 @@ class Supervisor:
         else:
             self._book.rebuilt(units, health, found, _now(), final=not self._is_complete.is_set())
         self._book.told.clear()
+        self._dependencies.doubt()
         self._api.set_state("running")
+        if self._is_deaf:
+            self._is_deaf = False
+            self._probes.resume()
         if not self._is_complete.is_set():
             self._is_complete.set()
 
@@ -323,6 +351,23 @@ class Supervisor:
         self._writer.write({"MESSAGE": text, "PRIORITY": str(_WARNING), "SYSLOG_IDENTIFIER": "ctr-supervisor"})
 
 
+async def _told_since(cursor: str) -> AsyncIterator[Event]:
+    """Our own events in the journal behind *cursor*."""
+    ours = Reader([("MESSAGE_ID", message_id) for message_id in MESSAGE_IDS.values()], entry.FIELDS)
+    try:
+        await ours.open(cursor)
+        failures = 0
+        while (records := await ours.drain()) or (ours.has_failed and failures < _FAILURES):
+            for record in records:
+                if event := entry.event(record.fields, os.getuid()):
+                    yield event
+            if ours.has_failed:
+                failures += 1
+                await anyio.sleep(_RETRY_SECONDS)
+    finally:
+        await ours.close()
+
+
 def _machine_id(layout: Layout) -> str:
     """machine-id(5); empty where there is none."""
     try:
@@ -334,4 +379,3 @@ def _machine_id(layout: Layout) -> str:
 
 def _now() -> int:
     return time.time_ns() // 1000
-

@@ -4,7 +4,7 @@ it, and what every unit of a host depends on is left out. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from supervisor.graph.model import NEEDS, Edge, Graph, Kind, Node, Relation, State, Unit
 from supervisor.lifecycle.phase import Phase, phase
@@ -53,16 +53,25 @@ def build(units: Mapping[str, Unit], cards: Mapping[str, Card]) -> Graph:
     pods = {service_unit(pod) for name in units if (pod := project_of_unit(name)) and pod not in cards}
     shown = sorted(name for name in units if is_shown(name) and name not in pods)
     nodes = {name: node(units[name], cards) for name in shown}
-    found: dict[tuple[str, str], set[Relation]] = {}
-    for name, unit in units.items():
-        source, _ = fold(name)
-        if source not in nodes or source != name:
-            continue
-        for target, relation in _targets(unit):
-            if target in nodes and target != source:
-                found.setdefault((source, target), set()).update(relation)
-    edges = (Edge(*ends, frozenset(relations)) for ends, relations in sorted(found.items()))
+    edges = (
+        Edge(name, target, relations)
+        for name in shown
+        for target, relations in sorted(dependencies(name, units[name].relations).items())
+        if target in nodes
+    )
     return Graph(nodes, tuple(edge for edge in edges if _is_told(edge, nodes)))
+
+
+def dependencies(unit: str, relations: Mapping[Relation, Iterable[str]]) -> dict[str, frozenset[Relation]]:
+    """What *unit* depends on, and how, companions folded into their containers; *relations*: its own, as systemd has
+    them. Without what every unit of a host depends on."""
+    found: dict[str, set[Relation]] = {}
+    for relation, names in relations.items():
+        for name in names:
+            target, more = fold(name)
+            if target != unit and is_shown(target):
+                found.setdefault(target, set()).update({relation, more} if more else {relation})
+    return {target: frozenset(how) for target, how in found.items()}
 
 
 def fold(name: str) -> tuple[str, Relation | None]:
@@ -131,13 +140,6 @@ def trouble(unit: Unit) -> str:
     if unit.result == "exit-code":
         return f"exit status {unit.status}"
     return unit.result if unit.result != "success" else ""
-
-
-def _targets(unit: Unit) -> Iterator[tuple[str, set[Relation]]]:
-    for relation, names in unit.relations.items():
-        for name in names:
-            target, more = fold(name)
-            yield target, {relation, more} if more else {relation}
 
 
 def _is_told(edge: Edge, nodes: Mapping[str, Node]) -> bool:

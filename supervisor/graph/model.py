@@ -31,6 +31,16 @@ class Relation(Enum):
     """After=: order only."""
 
 
+#: By setting of systemd.unit(5), which is the name of the property of org.freedesktop.systemd1(5) as well.
+SETTINGS = {
+    "Requires": Relation.REQUIRES,
+    "BindsTo": Relation.BINDS,
+    "Requisite": Relation.REQUISITE,
+    "Wants": Relation.WANTS,
+    "Upholds": Relation.UPHOLDS,
+    "PartOf": Relation.PART_OF,
+    "After": Relation.AFTER,
+}
 #: The start fails, or is undone, when the other one fails.
 STRONG = frozenset((Relation.REQUIRES, Relation.BINDS, Relation.REQUISITE, Relation.NETWORK))
 #: A start of the one starts the other, or needs it started.

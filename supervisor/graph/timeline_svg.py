@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from supervisor.graph.model import State
 from supervisor.graph.palette import ALARM, BACKGROUND, FAINT, INK, MUTED, STATES, shortened, xml
@@ -172,11 +173,12 @@ class _Drawing:
             yield _text(x, self.bottom + 18, label, MUTED, anchor="middle")
 
     def waits(self, row: Row) -> Iterator[str]:
-        """The line from what let *row* go on, and the time that its own network had been waiting by then."""
+        """The line from what let *row* go on, and the time that its own image and network had been waiting by then."""
         y = self.y(row.name)
         own = row.until(Part.NETWORK)
-        if own and row.launch > own:
-            yield _line(self.x(own), y, self.x(row.launch), y, FAINT, dashes="1 3")
+        for span, following in pairwise(row.spans):
+            if span.part in (Part.IMAGE, Part.NETWORK) and following.start > span.end:
+                yield _line(self.x(span.end), y, self.x(following.start), y, FAINT, dashes="1 3")
         if not row.waited_for:
             return
         is_critical = bool(row.critical) and row.waited_until >= own

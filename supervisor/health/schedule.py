@@ -137,6 +137,13 @@ class Schedule:
             probed.refusals += 1
             self._end(name, probed, now, pause)
 
+    def forgive(self, now: float) -> None:
+        """What refused probes may be over: those that wait for their next try have it within their interval."""
+        for name, probed in self._probed.items():
+            if probed.refusals and probed.began is None:
+                probed.refusals = 0
+                self._put(name, probed, min(probed.due, now + probed.interval * self._random()))
+
     def wake(self, now: float) -> float:
         """When `take` is to be called next, if nothing else happens before; infinite for never."""
         return max(now, self._head()[0], min(slot.until for slot in self._slots))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
+from supervisor.graph.model import SETTINGS, Relation
 from supervisor.names import service_unit
 from supervisor.paths import Layout
 
@@ -24,8 +25,6 @@ _PATH = (
     *("/usr/lib/systemd/system", "/run/systemd/generator.late"),
 )
 _TEMPLATE = service_unit("")
-#: Settings of [Unit], called as the properties of org.freedesktop.systemd1(5) are.
-SETTINGS = ("Requires", "BindsTo", "Requisite", "Wants", "Upholds", "PartOf", "After")
 _LINKS = {".wants": "Wants", ".requires": "Requires", ".upholds": "Upholds"}
 #: Settings of [Service] that have dependencies of their own (systemd.service(5), systemd.exec(5)).
 _IMPLICIT = frozenset(
@@ -142,6 +141,11 @@ class Files:
                     others = found.setdefault(source, {}).setdefault(_LINKS[suffix], [])
                     others += sorted(one for one in _entries(f"{path}/{entry}") if one.endswith(_TYPES))
         return found
+
+
+def by_relation(found: Mapping[str, Iterable[str]]) -> dict[Relation, tuple[str, ...]]:
+    """*found*, units by setting or by property of systemd's, as the graph has them."""
+    return {relation: tuple(found[key]) for key, relation in SETTINGS.items() if found.get(key)}
 
 
 def settings(text: str) -> Iterator[tuple[str, str]]:

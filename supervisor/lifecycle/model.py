@@ -78,6 +78,12 @@ class Container:
         return self.runs[-1] if self.runs else None
 
     @property
+    def restarted(self) -> int:
+        """*restarts*, or systemd's own count since it was last started otherwise, where that is more: what happens
+        while journald is down is in no journal."""
+        return max(self.restarts, self.unit.restarts)
+
+    @property
     def phase(self) -> Phase:
         """Where it is in its life."""
         over = self.last is not None and self.unit.result not in ("protocol", "resources")

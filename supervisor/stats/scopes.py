@@ -21,6 +21,20 @@ def slice_directories(layout: Layout) -> dict[str, str]:
     return _walk(layout)[1]
 
 
+def thawed(layout: Layout) -> frozenset[str]:
+    """Containers that are not frozen, be it with the slice around them, nor about to be (cgroup.events and
+    cgroup.freeze, https://docs.kernel.org/admin-guide/cgroup-v2.html)."""
+    return frozenset(name for name, path in scope_directories(layout).items() if _is_thawed(path))
+
+
+def _is_thawed(path: str) -> bool:
+    try:
+        with open(f"{path}/cgroup.events", "rb", 0) as events, open(f"{path}/cgroup.freeze", "rb", 0) as freeze:
+            return b"frozen 0" in events.read() and freeze.read() == b"0\n"
+    except OSError:
+        return False
+
+
 def _walk(layout: Layout) -> tuple[dict[str, str], dict[str, str]]:
     scopes: dict[str, str] = {}
     slices: dict[str, str] = {}

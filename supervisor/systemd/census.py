@@ -3,13 +3,19 @@
 Owns the calls that a rebuild makes: one list of units, and for each only the properties that its state leaves open. A
 Get costs 0.2 ms of our time, GetAll of a service 3 ms, and the invocation ID of a unit that is up is a link that
 anyone may read (`INVOCATIONS`).
+
+What was known of a container before is believed of a run that goes on (`signals.Known.still`), and nothing is asked:
+a thousand containers are a list and a thousand links. Two things of a run may be others all the same, without a trace
+in the list: its main process, which a process of the unit may name anew (MAINPID= of sd_notify(3); what comes out of a
+container may not, `supervisor.forwarder.messages`, but the owner's ExecReload= may), and NRestarts, which
+``systemctl reset-failed`` sets to 0. So these are asked afterwards (`confirmed`), when nobody waits for it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +25,7 @@ from supervisor.lifecycle.phase import IDLE, health
 from supervisor.names import health_timer, healthy_unit, scope_unit, service_unit
 from supervisor.systemd import signals
 from supervisor.systemd.bus import Connection
+from supervisor.systemd.manager import unit_path
 from supervisor.systemd.sdbus import BusError, BusLostError
 from supervisor.systemd.signals import SERVICE, UNIT, Known
 
@@ -61,6 +68,8 @@ class Census:
     """ActiveState of ctr-healthy@, and whether a job is queued for it."""
     timers: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """The same of the ctr-health@ timer."""
+    believed: list[str] = field(default_factory=list)
+    """Containers of which nothing was asked."""
 
     def note(self, kind: str, name: str, active: str, has_job: bool) -> None:
         """Take down the state of a 'gate' or a 'timer'."""
@@ -79,27 +88,31 @@ class Census:
         return {name: health for name in self.gates.keys() | self.timers.keys() if (health := self.health(name))}
 
 
-async def take_census(connection: Connection, invocations: str) -> Census:
-    """Ask for everything. *invocations*: the directory, usually `INVOCATIONS`. Raises `BusError`, `BusLostError`."""
+async def take_census(
+    connection: Connection, invocations: str, known: Mapping[str, Known], thawed: Callable[[], Collection[str]]
+) -> Census:
+    """Ask for everything that is not *known*. *invocations*: the directory, usually `INVOCATIONS`. *thawed*: containers
+    that the kernel says are not frozen; of others systemd is asked. Raises `BusError`, `BusLostError`."""
     census = Census()
     work: list[Callable[[], Awaitable[None]]] = []
-
-    async def service(name: str, row: _Row) -> None:
-        census.units[name] = await _state(connection, name, row, invocations)
-
-    async def scope(name: str, path: str) -> None:
-        census.scopes[name] = await connection.get(SYSTEMD, path, UNIT, "FreezerState") != "running"
-
-    for row in await _list(connection, _PATTERNS):
+    rows = await _list(connection, _PATTERNS)
+    awake = thawed()
+    for row in rows:
         unit, _, _, active, _, _, path, job, job_type, _ = row
         kind, name = signals.kind_of(unit)
         if job:
             census.job_types[job] = job_type
         if kind == "service":
-            work.append(partial(service, name, row))
+            if now := _believed(known.get(name), row, invocations):
+                census.units[name] = now
+                census.believed.append(name)
+            else:
+                work.append(partial(_ask_service, connection, census, name, row, invocations))
         elif kind == "scope" and active in ("active", "deactivating"):
             census.scope_times[name] = _link(invocations, unit)[1]
-            work.append(partial(scope, name, path))
+            census.scopes[name] = False
+            if name not in awake:
+                work.append(partial(_ask_scope, connection, census, name, path))
         elif kind in ("gate", "timer"):
             census.note(kind, name, active, bool(job))
     await _all(work)
@@ -108,11 +121,35 @@ async def take_census(connection: Connection, invocations: str) -> Census:
     return census
 
 
+async def confirmed(connection: Connection, known: Known) -> Known:
+    """*known*, which was believed, with what may be another; see the module. Raises as `take_census`."""
+    unit = unit_path(service_unit(known.state.name))
+    pid, restarts = [await connection.get(SYSTEMD, unit, SERVICE, key) for key in ("MainPID", "NRestarts")]
+    if not pid:
+        return known  # the run is at its end: a signal of that is on its way
+    return replace(known, state=replace(known.state, main_pid=pid, exit_pid=pid, restarts=restarts))
+
+
 async def state_of(connection: Connection, name: str, invocations: str) -> Known | None:
     """The state of one container's unit, its freezer left out; None when it is not loaded. Raises as `take_census`."""
     for row in await _list(connection, (service_unit(name),)):
         return await _state(connection, name, row, invocations)
     return None
+
+
+def _believed(before: Known | None, row: _Row, invocations: str) -> Known | None:
+    """What *row* need not be asked about; None when it has to be. The list is older than the link: a run that the link
+    still names is the one that the list tells of."""
+    unit, _, _, active, sub, _, _, job, _, _ = row
+    return before.still(active, sub, _link(invocations, unit)[0]) if before and not job else None
+
+
+async def _ask_service(connection: Connection, census: Census, name: str, row: _Row, invocations: str) -> None:
+    census.units[name] = await _state(connection, name, row, invocations)
+
+
+async def _ask_scope(connection: Connection, census: Census, name: str, path: str) -> None:
+    census.scopes[name] = await connection.get(SYSTEMD, path, UNIT, "FreezerState") != "running"
 
 
 async def _list(connection: Connection, patterns: tuple[str, ...]) -> list[_Row]:

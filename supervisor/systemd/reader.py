@@ -10,6 +10,7 @@ journald tells readers of new entries only every 250 ms. Whoever knows earlier t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,6 +27,8 @@ BATCH = 500
 MOST = 4096
 #: After a ring that found nothing, look again after these pauses; then journald's own notice has come.
 _AGAIN_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
+#: When an entry is on its way: PID 1 takes some ten milliseconds from the end of a process to writing of it.
+_EXPECTING_SECONDS, _STEP_SECONDS = 0.08, 0.002
 #: The pages of journal files that were read stay with us for as long as they are open.
 _REOPEN_AFTER = 5_000
 #: When the journal could not be opened.
@@ -47,9 +50,7 @@ class Reader:
     None for this host's. *gaps*: how often entries may be missing. *has_failed*: the last look came to nothing, which
     says nothing about entries. *cursor*: of the last record. One task at a time."""
 
-    def __init__(
-        self, matches: Sequence[tuple[str, str]], fields: Sequence[str], directory: str | None = None
-    ) -> None:
+    def __init__(self, matches: Sequence[tuple[str, str]], fields: Sequence[str], directory: str | None = None) -> None:
         self.gaps = 0
         self.has_failed = False
         self.cursor = ""
@@ -60,6 +61,8 @@ class Reader:
         self._skip = ""
         self._read = 0
         self._again: Iterator[float] = iter(())
+        self._expected = 0
+        self._expected_until = 0.0
         self._bell = asyncio.Event()
         self._thread: anyio.CapacityLimiter | None = None  # it can only be made in a loop
 
@@ -89,9 +92,24 @@ class Reader:
         self._again = iter(_AGAIN_SECONDS)
         self._bell.set()
 
+    def expect(self, seconds: float = _EXPECTING_SECONDS) -> None:
+        """As `ring`, when one entry more is about to come: for *seconds* at most, have `wait` return every few
+        milliseconds until `arrived` was called for each."""
+        self._expected += 1
+        self._expected_until = time.monotonic() + seconds
+        self.ring()
+
+    def arrived(self) -> None:
+        """What was expected has come, this way or another."""
+        self._expected = max(0, self._expected - 1)
+
     async def wait(self, timeout: float = 60.0) -> None:
         """Return when there may be new entries, at the latest after *timeout* seconds."""
+        if time.monotonic() >= self._expected_until:
+            self._expected = 0
         pause = min(timeout, next(self._again, timeout)) if not self._bell.is_set() else timeout
+        if self._expected:
+            pause = min(pause, _STEP_SECONDS)
         if self._journal is None:
             pause = min(pause, _BROKEN_SECONDS)
         fd = self._journal.fileno() if self._journal else -1

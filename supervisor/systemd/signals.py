@@ -65,6 +65,15 @@ class Known:
             return self
         return replace(self, state=_of_this_run(self.state, before.state.starting_at))
 
+    def still(self, active: str, sub: str, invocation: str) -> Known | None:
+        """What it still is, job and freezer left out, when systemd now says *active* and *sub*, and the present run is
+        *invocation*; None when that has to be asked. While a run goes on, nothing of it changes but what
+        `supervisor.systemd.census` names."""
+        was = self.state
+        if {(active, sub), (was.active, was.sub)} != {("active", "running")} or was.invocation != invocation:
+            return None
+        return replace(self, state=replace(was, job=0, job_type="", frozen=False)) if invocation else None
+
     def with_job_type(self, kind: str) -> Known:
         """The same, with the type of its job."""
         return replace(self, state=replace(self.state, job_type=kind))

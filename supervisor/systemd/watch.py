@@ -1,7 +1,7 @@
 """systemd's live state of every container, over one connection to the system bus.
 
-Owns the connection: it is made again for ever, and after each time everything is listed and fetched anew. Tells a
-`Sink` what changed, and forwards start, stop and restart. Decides nothing. What the signals mean is
+Owns the connection: it is made again for ever, and after each time everything is listed, and fetched as far as it may
+have changed. Tells a `Sink` what did, and forwards start, stop and restart. Decides nothing. What the signals mean is
 `supervisor.systemd.signals`, how a state is fetched is `supervisor.systemd.census`.
 
 Signals that come while everything is fetched wait in the connection. Each carries a container's whole state, and for
@@ -14,7 +14,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import anyio
@@ -26,7 +26,7 @@ from supervisor.errors import HostError, NotFoundError
 from supervisor.lifecycle.observation import UnitState
 from supervisor.systemd import signals
 from supervisor.systemd.bus import TIMEOUT_SECONDS, Connection, connected
-from supervisor.systemd.census import INVOCATIONS, SYSTEMD, Census, state_of, take_census
+from supervisor.systemd.census import INVOCATIONS, SYSTEMD, Census, confirmed, state_of, take_census
 from supervisor.systemd.sdbus import BusError, BusLostError
 from supervisor.systemd.signals import Known
 
@@ -47,6 +47,8 @@ _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 5.0
 _JOB_SECONDS = 60.0
 #: So many signals are told at a time, then others have their turn in the loop.
 _TURN = 64
+#: Between two questions that nobody waits for: a thousand of them are not to be noticed.
+_CALM_SECONDS = 0.005
 #: After everything was fetched, it is not fetched again for so many times as long, unless somebody asks.
 _REST = 4.0
 
@@ -75,7 +77,7 @@ class Sink(Protocol):
 
 class Watch:
     """See the module. *address* of the bus, None: the system's. *invocations*: the directory of `census.INVOCATIONS`.
-    *timeout*: seconds after which systemd, when it does not answer, counts as lost.
+    *timeout*: seconds after which systemd, when it does not answer, counts as lost. *thawed*: see `take_census`.
 
     Counters: *signals* that were about containers, *reconnects*, *jobs* asked for.
     """
@@ -86,6 +88,7 @@ class Watch:
         address: str | None = None,
         invocations: str = INVOCATIONS,
         timeout: float = TIMEOUT_SECONDS,
+        thawed: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.signals = 0
         self.reconnects = 0
@@ -94,9 +97,11 @@ class Watch:
         self._address = address
         self._invocations = invocations
         self._timeout = timeout
+        self._thawed = thawed
         self._connection: Connection | None = None
         self._owner = ""
         self._stale = True
+        self._doubted = False
         self._reloading = False
         self._rested = 0.0
         self._fresh = asyncio.Event()
@@ -128,9 +133,14 @@ class Watch:
             delay = min(max(delay * 2, _SOONEST_SECONDS), _LATEST_SECONDS)
             await anyio.sleep(delay)
 
+    def remember(self, units: Iterable[UnitState]) -> None:
+        """Before `run`: *units* are what another watch has told last; of runs that still go on, they are believed."""
+        self._state.units = {unit.name: Known(unit) for unit in units}
+
     async def refresh(self) -> None:
-        """List and fetch everything again; returns after `Sink.rebuilt`."""
-        self._stale, self._rested = True, 0.0
+        """List and fetch everything again, and believe nothing; returns after `Sink.rebuilt`."""
+        self._stale = self._doubted = True
+        self._rested = 0.0
         if self._fresh.is_set():
             self._fresh = asyncio.Event()
         if self._connection:
@@ -211,7 +221,9 @@ class Watch:
     async def _rebuild(self, connection: Connection) -> None:
         self._stale = connection.overrun = False
         began = time.monotonic()
-        census = await take_census(connection, self._invocations)
+        before = {} if self._doubted else self._state.units
+        census = await take_census(connection, self._invocations, before, self._thawed)
+        self._doubted = self._doubted and self._stale
         for name, known in census.units.items():
             census.units[name] = known.after(self._state.units.get(name))
         scopes, self._state = self._state.scopes, census
@@ -228,23 +240,29 @@ class Watch:
         self._rested = time.monotonic() + _REST * (time.monotonic() - began)
         if not self._stale:
             self._fresh.set()
+        self._asked.set()
 
     async def _answer(self, connection: Connection) -> None:
-        """Ask what signals leave open, one thing at a time; a signal that comes meanwhile knows better."""
+        """Ask what signals leave open and what was believed, one thing at a time; a signal that comes meanwhile knows
+        better."""
         while True:
-            while self._questions:
-                name, job, path = self._questions.popleft()
-                try:
+            try:
+                if self._questions:
+                    name, job, path = self._questions.popleft()
                     if job:
                         await self._ask_job(connection, name, job, path)
                     else:
                         await self._ask_unit(connection, name)
-                except BusLostError:
-                    return
-                except BusError:
-                    continue  # the job has ended
-            self._asked = asyncio.Event()
-            await self._asked.wait()
+                else:
+                    self._asked = asyncio.Event()
+                    if self._state.believed:
+                        await self._confirm(connection, self._state.believed.pop())
+                    with anyio.move_on_after(_CALM_SECONDS if self._state.believed else math.inf):
+                        await self._asked.wait()
+            except BusLostError:
+                return
+            except BusError:
+                continue  # the job or the run has ended
 
     async def _ask_job(self, connection: Connection, name: str, job: int, path: str) -> None:
         kind = await connection.get(SYSTEMD, path, "org.freedesktop.systemd1.Job", "JobType")
@@ -259,6 +277,12 @@ class Watch:
         now = await state_of(connection, name, self._invocations)
         if now and self._state.units.get(name) is before:
             self._know(now.with_frozen(self._state.scopes.get(name, False)), self._sink)
+
+    async def _confirm(self, connection: Connection, name: str) -> None:
+        if before := self._state.units.get(name):
+            now = await confirmed(connection, before)
+            if self._state.units.get(name) is before:
+                self._know(now, self._sink)
 
     def _wonder(self, name: str, job: int = 0, path: str = "") -> None:
         """Have a question answered: the type of *job*, or without one the whole state of the container."""

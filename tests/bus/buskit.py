@@ -1,8 +1,8 @@
 """A message bus of one's own, and a service on it that speaks as systemd does; a test module takes the fixtures
 with ``anyio_backend, message_bus, systemd = buskit.FIXTURES``.
 
-Owns the dbus-daemon's process and the fake; makes no claims itself. The fake is a client of a real bus: its messages
-take the way that systemd's take, and nothing of ours is patched.
+Owns the dbus-daemon's process, the fake, and a sink for what a watch tells (`Told`); makes no claims itself. The fake
+is a client of a real bus: its messages take the way that systemd's take, and nothing of ours is patched.
 
 ``message_bus``   a `PrivateBus` for this test alone.
 ``systemd``       a function: ``async with systemd() as fake:`` is a `FakeSystemd` on that bus.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ import pytest
 from dbus_next import Message, MessageType, Variant
 from dbus_next.aio import MessageBus
 from dbus_next.constants import NameFlag
+
+from supervisor.lifecycle.observation import UnitState
 
 PATH, NAME = "/org/freedesktop/systemd1", "org.freedesktop.systemd1"
 MANAGER, UNIT, SERVICE, SCOPE, JOB = (f"{NAME}.{kind}" for kind in ("Manager", "Unit", "Service", "Scope", "Job"))
@@ -161,6 +163,48 @@ class FakeSystemd:
         return [unit, "", "loaded", of["ActiveState"], of["SubState"], "", path_of(unit), job, kind, path]
 
 
+class Told:
+    """A `Sink` of supervisor.systemd.watch that keeps what it is told, in order: (method, arguments…)."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[Any, ...]] = []
+        self._more = anyio.Event()
+
+    def _note(self, *what: Any) -> None:
+        self.all.append(what)
+        self._more.set()
+        self._more = anyio.Event()
+
+    def rebuilt(self, units: Mapping[str, UnitState], health: Mapping[str, str]) -> None:
+        self._note("rebuilt", dict(units), dict(health))
+
+    def changed(self, unit: UnitState) -> None:
+        self._note("changed", unit)
+
+    def scope(self, name: str, active: bool, at: int) -> None:
+        self._note("scope", name, active, at)
+
+    def health(self, name: str, health: str) -> None:
+        self._note("health", name, health)
+
+    def job_ended(self, id: int, unit: str, result: str) -> None:
+        self._note("job_ended", id, unit, result)
+
+    def lost(self, reason: str) -> None:
+        self._note("lost", reason)
+
+    def of(self, what: str) -> list[tuple[Any, ...]]:
+        """The arguments of each call of one method."""
+        return [told[1:] for told in self.all if told[0] == what]
+
+    async def until(self, what: str, count: int = 1) -> tuple[Any, ...]:
+        """Wait until *what* was told *count* times; the arguments of that time."""
+        with anyio.fail_after(SECONDS):
+            while len(self.of(what)) < count:
+                await self._more.wait()
+        return self.of(what)[count - 1]
+
+
 SERVICE_SIGNATURES = {
     "MainPID": "u",
     "ExecMainPID": "u",
@@ -181,7 +225,8 @@ UNIT_SIGNATURES = {
     "InactiveEnterTimestamp": "t",
     "FreezerState": "s",
 }
-SIGNATURES = SERVICE_SIGNATURES | UNIT_SIGNATURES
+DEPENDENCY_SIGNATURES = dict.fromkeys(("Requires", "BindsTo", "Requisite", "Wants", "Upholds", "PartOf", "After"), "as")
+SIGNATURES = SERVICE_SIGNATURES | UNIT_SIGNATURES | DEPENDENCY_SIGNATURES
 
 
 def defaults() -> dict[str, Any]:
@@ -203,6 +248,7 @@ def defaults() -> dict[str, Any]:
         "ActiveEnterTimestamp": 2000,
         "InactiveEnterTimestamp": 0,
         "FreezerState": "running",
+        **{key: [] for key in DEPENDENCY_SIGNATURES},
     }
 
 

@@ -200,6 +200,7 @@ async def test_a_container_is_an_object_with_what_is_known_of_it(bus_address: st
             "Exits": {"signal": 2},
             "JobId": 9,
             "JobType": "stop",
+            "Dependencies": {},
         }
     }
     assert objects[project_path("shop")] == {
@@ -283,6 +284,26 @@ async def test_only_what_has_changed_is_signalled(bus_address: str) -> None:
     (signal,) = [signal for signal in client.signals if signal.path == WEB]
     assert signal.member == "PropertiesChanged"
     assert signal.body == [CONTAINER, {"Restarts": Variant("t", 999), "Health": Variant("s", "h999")}, []]
+
+
+async def test_dependencies_come_when_they_are_known(bus_address: str) -> None:
+    """One signal, and none when they are read again and are the same; they go with the container, and are not those of
+    the next one of that name."""
+    db = {"ctr@db.service": ("after", "requires", "when healthy")}
+    async with client_of(bus_address, container()) as (client, api, _):
+        await client.watch()
+        for _ in range(3):
+            api.depend("web-1", db)
+            api.depend("nobody", db)
+            await until(lambda: bool(client.signals))
+        assert await client.get(WEB, CONTAINER, "Dependencies") == {"ctr@db.service": list(db["ctr@db.service"])}
+        api.hide("web-1")
+        await until(lambda: client.signals[-1].member == "PropertiesChanged" and client.signals[-1].path == ROOT)
+        api.show(container())
+        await until(lambda: client.signals[-1].member == "PropertiesChanged" and len(client.signals) > 4)
+        assert await client.get(WEB, CONTAINER, "Dependencies") == {}
+    told = [signal.body[1] for signal in client.signals if signal.path == WEB]
+    assert told == [{"Dependencies": Variant("a{sas}", {"ctr@db.service": list(db["ctr@db.service"])})}]
 
 
 async def test_what_an_event_changed_can_be_read_when_it_is_heard_of(bus_address: str) -> None:

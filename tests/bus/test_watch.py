@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import buskit
 import pytest
-from buskit import SERVICE, UNIT, FakeSystemd, PrivateBus
+from buskit import SERVICE, UNIT, FakeSystemd, PrivateBus, Told
 from dbus_next import Message, Variant
 from dbus_next.aio import MessageBus
 
@@ -34,48 +33,6 @@ EXITED = {
     "Result": "signal",
     "StateChangeTimestamp": 5000,
 }
-
-
-class Told:
-    """A sink that keeps what it is told, in order: (method, arguments…)."""
-
-    def __init__(self) -> None:
-        self.all: list[tuple[Any, ...]] = []
-        self._more = anyio.Event()
-
-    def _note(self, *what: Any) -> None:
-        self.all.append(what)
-        self._more.set()
-        self._more = anyio.Event()
-
-    def rebuilt(self, units: Mapping[str, UnitState], health: Mapping[str, str]) -> None:
-        self._note("rebuilt", dict(units), dict(health))
-
-    def changed(self, unit: UnitState) -> None:
-        self._note("changed", unit)
-
-    def scope(self, name: str, active: bool, at: int) -> None:
-        self._note("scope", name, active, at)
-
-    def health(self, name: str, health: str) -> None:
-        self._note("health", name, health)
-
-    def job_ended(self, id: int, unit: str, result: str) -> None:
-        self._note("job_ended", id, unit, result)
-
-    def lost(self, reason: str) -> None:
-        self._note("lost", reason)
-
-    def of(self, what: str) -> list[tuple[Any, ...]]:
-        """The arguments of each call of one method."""
-        return [told[1:] for told in self.all if told[0] == what]
-
-    async def until(self, what: str, count: int = 1) -> tuple[Any, ...]:
-        """Wait until *what* was told *count* times; the arguments of that time."""
-        with anyio.fail_after(buskit.SECONDS):
-            while len(self.of(what)) < count:
-                await self._more.wait()
-        return self.of(what)[count - 1]
 
 
 @asynccontextmanager

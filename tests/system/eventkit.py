@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from hostkit import ctrctl, is_active, journal, run, show, systemctl, wait_until
@@ -60,6 +61,11 @@ def supervisor_pid() -> int:
     return int(show(SUPERVISOR, "MainPID")["MainPID"])
 
 
+def resident(pid: int, field: str = "VmRSS") -> int:
+    """Memory of a process in kB, as proc_pid_status(5) has it; *field* 'VmHWM': the most it ever had."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition(f"{field}:")[2].split()[0])
+
+
 def settled() -> None:
     """Return when the supervisor is up and answers on the bus."""
     wait_until(lambda: is_active(SUPERVISOR), 30, "the supervisor is up")
@@ -83,6 +89,22 @@ def model() -> dict[str, dict[str, Any]]:
             values = {key: value["data"] for key, value in properties.items()}
             found[values["Name"]] = values
     return found
+
+
+def state() -> str:
+    """Its property State; empty while it cannot be asked."""
+    return str(_property("State") or "")
+
+
+def counter(name: str) -> int:
+    """One of its Counters (io.ctr.Supervisor1(5)), as soon as it can be asked."""
+    return int(wait_until(lambda: _property("Counters"), 30, "it answers")[name])
+
+
+def _property(name: str) -> Any:
+    command = ["busctl", "--json=short", "get-property", _BUS, _ROOT, _BUS, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return None if done.returncode else json.loads(done.stdout)["data"]
 
 
 def _call(interface: str, member: str, check: bool = True) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 STATE = Path("/var/lib/ctr")
 RUNTIME = Path("/run/ctr")
 DEFINITIONS = Path("/etc/ctr")
+#: The journal, so that it does not come back by itself.
+JOURNALD = ("systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald.service")
 
 JsonField = str | list[int] | list[str] | None
 Entry = dict[str, JsonField]
@@ -171,6 +173,11 @@ def wait_until(condition: Callable[[], T | None], timeout: float = 10.0, what: s
 def controllers() -> frozenset[str]:
     """The control group controllers of this host: none in most containers, all in the virtual machine."""
     return frozenset((CGROUPS / "cgroup.controllers").read_text().split())
+
+
+def has_apparmor() -> bool:
+    """Whether the kernel uses AppArmor, and this host sees it: in the virtual machine."""
+    return Path("/sys/kernel/security/apparmor/profiles").exists()
 
 
 def boot_number() -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,12 +13,25 @@ from pathlib import Path
 
 import pytest
 from conftest import Define
-from eventkit import SUPERVISOR, events, exits_told, kinds, model, restart, settled, supervisor_pid, wait_for_story
-from hostkit import ctrctl, is_active, journal, main_pid, run, show, systemctl, wait_until
+from eventkit import (
+    SUPERVISOR,
+    events,
+    exits_told,
+    kinds,
+    model,
+    resident,
+    restart,
+    settled,
+    supervisor_pid,
+    wait_for_story,
+)
+from hostkit import ctrctl, is_active, journal, main_pid, message, messages, run, scope, show, systemctl, wait_until
 
 from supervisor.events.event import MESSAGE_IDS, Kind
 
 ONCE = ["starting", "started", "ready", "exited"]
+#: Bytes of a line.
+LONG = 10_000_000
 
 CONTAINER = """
     [Container]
@@ -47,14 +62,37 @@ def container(define: Define, busybox: str) -> Callable[..., str]:
 
 
 def test_a_life_is_in_the_journal(container: Callable[..., str], now: float) -> None:
-    """Each event has a MESSAGE_ID with an explanation, and fields that a query can use."""
+    """Each event has a MESSAGE_ID with an explanation, and fields that a query can use; the job that started it is
+    behind its beginning."""
     unit = container("ev-life", "sh -c 'exit 7'")
     systemctl("start", unit)
     wait_for_story("ev-life", now, ["created", *ONCE])
+    (starting,) = events("--filter", "name=ev-life", "--filter", "event=starting", since=now)
+    assert starting["job"]["type"] == "start" and starting["job"]["id"] > 0
     (exit,) = journal("CTR_CONTAINER=ev-life", "CTR_EVENT=exited", since=now)
     assert (exit["CTR_EXIT_CODE"], exit["CTR_EXIT_STATUS"], exit["_SYSTEMD_UNIT"]) == ("exited", "7", SUPERVISOR)
     shown = run("journalctl", "-x", "--no-pager", f"MESSAGE_ID={exit['MESSAGE_ID']}", "CTR_CONTAINER=ev-life").stdout
     assert "'ctrctl diagnose ev-life' the likely cause" in shown
+
+
+def test_events_are_followed_as_they_come(container: Callable[..., str], now: float) -> None:
+    """``ctrctl events -f`` prints what was told since the time it was given, then each event while it is the latest,
+    until it is interrupted; of the container that was asked for."""
+    unit = container("ev-live", "sleep 1000")
+    words = ("--follow", "--json", "--since", f"{now:.6f}", "--filter", "name=ev-live")
+    command = ["timeout", "60", "ctrctl", "events", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        told = (json.loads(line)["event"] for line in follower.stdout)
+        assert next(told) == "created"
+        systemctl("start", container("ev-other", "sleep 1000"), unit)
+        assert [next(told) for _ in range(3)] == ONCE[:3]
+        os.kill(main_pid("ev-live"), signal.SIGKILL)
+        assert next(told) == "exited"
+        assert follower.poll() is None
+        follower.send_signal(signal.SIGINT)
+        assert list(told) == []
+    assert follower.returncode == 130
 
 
 def test_a_pause_a_stop_and_a_removal(container: Callable[..., str], now: float) -> None:
@@ -76,6 +114,23 @@ def test_a_pause_a_stop_and_a_removal(container: Callable[..., str], now: float)
     wait_for_story("ev-pause", now, ["created", *ONCE[:3], *pauses, "exited", "stopped", "removed"])
     (stop,) = events("--filter", "name=ev-pause", "--filter", "event=stopped", since=now)
     assert stop["job"]["type"] == "stop" and stop["job"]["id"] > 0
+
+
+def test_what_is_true_of_a_run_that_went_on(container: Callable[..., str]) -> None:
+    """The supervisor tells it as soon as it is ready, a pause and a restart while it was down included: what it
+    remembers of a run is not taken for another's."""
+    kept, again = container("ev-kept", "sleep 1000"), container("ev-again", "sleep 1000")
+    systemctl("start", kept, again)
+    wait_until(lambda: [model().get(name, {}).get("Phase") for name in ("ev-kept", "ev-again")] == ["running"] * 2)
+    systemctl("stop", SUPERVISOR)
+    systemctl("freeze", scope("ev-kept"))
+    systemctl("restart", again)
+    systemctl("start", SUPERVISOR)
+    settled()
+    found = model()
+    assert (found["ev-kept"]["Phase"], found["ev-again"]["Phase"]) == ("paused", "running")
+    assert {found[name]["MainPID"] for name in ("ev-kept", "ev-again")} == {main_pid("ev-kept"), main_pid("ev-again")}
+    systemctl("thaw", scope("ev-kept"))
 
 
 def test_a_container_that_removes_itself(busybox: str, now: float) -> None:
@@ -153,17 +208,40 @@ def test_a_journal_that_is_gone_is_said_aloud(container: Callable[..., str], now
 
 
 def test_hostile_output_makes_no_events(container: Callable[..., str], now: float, tmp_path: Path) -> None:
-    """Fields, control characters, broken text and a line of 10 MB are output, whatever they look like."""
-    fake = f"CTR_EVENT=exited\\nMESSAGE_ID={MESSAGE_IDS[Kind.EXITED]}\\n_SYSTEMD_UNIT={SUPERVISOR}\\n\\033[2J\\377\\n"
+    """Fields, control characters, broken text and a line of 10 MB are output, whatever they look like, and all of it is
+    there; neither supervisor nor relay grows, and what another container says meanwhile arrives."""
+    fake = ("CTR_EVENT=exited", f"MESSAGE_ID={MESSAGE_IDS[Kind.EXITED]}", f"_SYSTEMD_UNIT={SUPERVISOR}")
+    hostile = [*map(str.encode, fake), b"\033[2J\377", b"\r"]
+    (tmp_path / "text").write_bytes(b"\n".join(hostile) + b"\n")
     script = tmp_path / "script"
-    script.write_text(f"printf '{fake}'\nhead -c 10000000 /dev/zero | tr '\\0' x\necho\nsleep 1000\n")
-    unit = container("ev-hostile", f"sh /script\n    Volume={script}:/script:ro")
-    before = resident()
-    systemctl("start", unit)
-    wait_until(lambda: len(journal("CONTAINER_NAME=ev-hostile", since=now)) > 100, 30, "the long line is logged")
+    script.write_text(f"cat /text; head -c {LONG} /dev/zero | tr '\\0' x; echo; sleep 1000\n")
+    volumes = "".join(f"\n    Volume={path}:/{path.name}:ro" for path in (script, tmp_path / "text"))
+    units = [container("ev-hostile", f"sh /script{volumes}")]
+    units += [container("ev-polite", "sh -c 'echo one; echo two; sleep 1000'")]
+    systemctl("start", "ctr-log.service")
+    before, relay = resident(supervisor_pid()), relay_pid()
+    relay_before = resident(relay)
+    systemctl("start", *units)
+
+    def text() -> list[bytes]:
+        found = journal("CONTAINER_NAME=ev-hostile", since=now)
+        assert {entry["_SYSTEMD_UNIT"] for entry in found} <= {"ctr-log.service"}
+        return [message(entry) for entry in found]
+
+    wait_until(lambda: sum(map(len, text())) >= LONG + len(b"".join(hostile)), 30, "the long line is logged")
     wait_for_story("ev-hostile", now, ["created", *ONCE[:3]])
-    assert resident() < before + 20_000
-    assert is_active(SUPERVISOR) and {event["name"] for event in events(since=now)} == {"ev-hostile"}
+    assert text()[: len(hostile)] == hostile
+    assert set(b"".join(text()[len(hostile) :])) == set(b"x") and sum(map(len, text()[len(hostile) :])) == LONG
+    assert messages("CONTAINER_NAME=ev-polite", since=now) == ["one", "two"]
+    assert [found for field in fake[:2] for found in journal(field, since=now)] == []
+    assert resident(supervisor_pid()) < before + 20_000
+    assert relay_pid() == relay and resident(relay) < relay_before + 20_000
+    assert is_active(SUPERVISOR) and {event["name"] for event in events(since=now)} == {"ev-hostile", "ev-polite"}
+
+
+def relay_pid() -> int:
+    """Main process of the relay."""
+    return int(show("ctr-log.service", "MainPID")["MainPID"])
 
 
 def is_down(unit: str) -> bool:
@@ -174,9 +252,3 @@ def is_down(unit: str) -> bool:
 def systemd_version() -> int:
     """The number in ``systemctl --version``."""
     return int(systemctl("--version").stdout.split()[1])
-
-
-def resident() -> int:
-    """VmRSS of the supervisor in kB."""
-    status = Path(f"/proc/{supervisor_pid()}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,15 +11,20 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from conftest import ARCHIVES
+from eventkit import model
 from hostkit import ctrctl, is_active, journal, run, service, show, systemctl, wait_until
 
 from supervisor.cli import units
+from supervisor.graph.model import State
+from supervisor.graph.palette import STATES
+from supervisor.names import name_of_service
 from supervisor.paths import Layout
 from supervisor.systemd.manager import Manager
 
 Define = Callable[..., str]
 HEALTH = 'HealthCmd=["sh", "-c", "echo no answer; exit 1"]'
-SVG = "{http://www.w3.org/2000/svg}"
+SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 #: Ends at once when it is told to, which `sleep` as init does not.
 PATIENT = """sh -c "trap 'exit 0' TERM; sleep 1000 & wait" """.strip()
 #: systemd's catalog: "Automatic restarting of a unit has been scheduled".
@@ -94,6 +100,8 @@ def test_the_root_of_a_failed_chain_is_named(chain: None) -> None:
     assert [n["name"] for n in found["needed_by"]] == ["app", "web"]
     nodes = json.loads(ctrctl("graph", "--format", "json").stdout)["nodes"]
     assert {n["name"]: n["state"] for n in nodes} == {"db": "failed", "app": "stopped", "web": "stopped"}
+    drawn = fills(ctrctl("graph").stdout)
+    assert (drawn[service("db")], drawn[service("app")]) == (STATES[State.FAILED].fill, STATES[State.STOPPED].fill)
     # Without the right to read the journal, systemd's own state has to do.
     page = run(*NOBODY, "ctrctl", "diagnose", "web")
     assert "db, which it requires through app, failed: exited with status 127" in page.stdout
@@ -131,6 +139,16 @@ def svg_words(text: str) -> list[str]:
     return [found.text or "" for tag in ("text", "title") for found in root.iter(f"{SVG}{tag}")]
 
 
+def fills(text: str) -> dict[str, str]:
+    """The colour that graphviz has filled the node of each unit with."""
+    found = {}
+    for link in ElementTree.fromstring(text).iter(f"{SVG}a"):
+        area = next((shape for tag in ("path", "polygon") for shape in link.iter(f"{SVG}{tag}")), None)
+        if area is not None:
+            found[link.get(f"{XLINK}title", "")] = area.get("fill", "")
+    return found
+
+
 def check_plot() -> None:
     """Two rows in the order of their start, and the critical path through both."""
     for command in (("ctrctl",), (*NOBODY, "ctrctl")):
@@ -155,8 +173,13 @@ def check_graph() -> None:
     assert shutil.which("dot"), "the test host has graphviz"
     ctrctl("graph", "shop", "--output", output)
     words = {text.text for text in ElementTree.parse(output).iter(f"{SVG}text")}
+    drawn = fills(output.read_text())
     output.unlink()
     assert {"shop", "store", "front", "healthy"} <= words
+    assert (drawn[service("store")], drawn[service("front")]) == (
+        STATES[State.HEALTHY].fill,
+        STATES[State.RUNNING].fill,
+    )
     missing = ctrctl("graph", "nosuch", check=False)
     assert (missing.returncode, missing.stderr) == (125, "ctrctl: no project 'nosuch'; projects: shop\n")
     missing = ctrctl("plot", "shopp", check=False)
@@ -178,6 +201,40 @@ def test_the_wait_for_a_restart_is_no_launch(busybox: str, define: Define, tmp_p
     (words,) = [word for word in svg_words(ctrctl("plot", "again").stdout) if word.startswith("again: launch ")]
     number, unit = words.split()[2:]
     assert float(number) * {"ms": 1e3, "s": 1e6}[unit] <= took + 10_000
+
+
+@pytest.fixture
+def tag() -> Iterator[str]:
+    """A name for an image, which goes when its containers have gone."""
+    yield "localhost/fetched-for-plot"
+    ctrctl("image", "rm", "localhost/fetched-for-plot")
+
+
+def test_a_fetch_is_part_of_the_start(tag: str, define: Define) -> None:
+    """An image that ``ctrctl apply`` has just fetched has a bar of its own, before the launch."""
+    source = f"[Image]\nImage=docker-archive:{ARCHIVES}/busybox.tar\nImageTag={tag}\n"
+    define("fetched", source, suffix=".image", apply=False)
+    define("fetched", container("fetched.image"))
+    ctrctl("start", "fetched")
+    run("journalctl", "--sync")
+    bars = [word.split()[1] for word in svg_words(ctrctl("plot", "fetched").stdout) if word.startswith("fetched: ")]
+    assert [bar for bar in bars if bar != "start-up"][:2] == ["image", "launch"]
+
+
+def edges_drawn() -> dict[tuple[str, str], list[str]]:
+    """The edges between containers in ``ctrctl graph``."""
+    edges = json.loads(ctrctl("graph", "--format", "json").stdout)["edges"]
+    return {(e["source"], e["target"]): e["relations"] for e in edges if name_of_service(e["target"])}
+
+
+def edges_shown() -> dict[tuple[str, str], list[str]]:
+    """The same in the objects of the supervisor; to what project each belongs, they say elsewhere."""
+    return {
+        (properties["Unit"], unit): ways
+        for properties in model().values()
+        for unit, ways in properties["Dependencies"].items()
+        if name_of_service(unit)
+    }
 
 
 class Asked(Manager):
@@ -220,6 +277,7 @@ def test_what_the_files_say_is_what_systemd_makes_of_them(busybox: str, define: 
             assert [unit for unit in manager.units_asked if unit.startswith("ctr")] == []
         apart = told()
         assert {'"upholds"', '"shares network"'} <= {line.strip(" ,") for line in apart}
+        wait_until(lambda: edges_shown() == edges_drawn(), 30, "the supervisor has the same graph")
         holder.write_text("[Unit]\nAfter=" + " ".join(map(service, ("db", "app", "side", "web"))) + "\n")
         systemctl("start", "holder.target")
         assert service("db") in systemctl("list-units", "--all", "ctr@*.service").stdout
@@ -305,3 +363,5 @@ def test_lack_of_memory_is_the_cause(busybox: str, define: Define) -> None:
     ctrctl("start", "hungry", check=False)
     wait_until(lambda: failed("hungry"), 60, "hungry has failed")
     assert cause("hungry").startswith("failed: it ran out of memory")
+    # Its scope is gone, and with it the kernel's counters.
+    assert re.search(r"\nlimits +processes ended for lack of memory: [1-9]", ctrctl("diagnose", "hungry").stdout)

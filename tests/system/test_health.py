@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from eventkit import events, wait_for_story
 from hostkit import (
     RUNTIME,
     cgroup_of,
@@ -96,7 +97,7 @@ def announced(name: str, since: float) -> list[str]:
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 def test_health_is_a_unit(define: Define, busybox: str, runtime: str, begun: float) -> None:
     """ctr-healthy@ is active exactly while the container is healthy; ps and inspect agree, and each change is said
-    once in the container's journal."""
+    once in the container's journal, and is an event."""
     Path("/etc/ctr/ctr.conf").write_text(f"[ctr]\nruntime={runtime}\n")
     try:
         define("db", definition(busybox, "HealthStartPeriod=5min"))
@@ -124,6 +125,10 @@ def test_health_is_a_unit(define: Define, busybox: str, runtime: str, begun: flo
         "unhealthy after 2 failed probes: the last probe exited with 1",
         "healthy",
     ]
+    lived = ["starting", "started", "ready", "healthy", "unhealthy", "healthy"]
+    wait_for_story("db", begun, ["created", *lived, "exited", "stopped"])
+    (unhealthy,) = events("--filter", "name=db", "--filter", "event=unhealthy", since=begun)
+    assert unhealthy["detail"] == "the last probe exited with 1"
 
 
 def test_probes_are_quiet_and_remembered(define: Define, busybox: str, begun: float) -> None:

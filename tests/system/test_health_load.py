@@ -1,15 +1,25 @@
-"""Probes as the supervisor has them made: many containers, commands that hang or flood, actions that do not help."""
+"""Probes as the supervisor has them made: many containers, commands that hang or flood, actions that do not help.
+
+``contrib/testbed run --env CTR_PROBED=250 -- python3 -m pytest -rP tests/system/test_health_load.py -k many`` measures
+250 containers that want to be probed every second. CTR_FLOOD_GB=8 is a probe that prints 8 GB.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
+from eventkit import counter, resident, settled, supervisor_pid
 from hostkit import (
+    RUNTIME,
     cgroup_of,
     ctrctl,
     is_active,
@@ -26,13 +36,16 @@ from hostkit import (
 Define = Callable[..., str]
 
 SUPERVISOR = "ctr-supervisor.service"
+COUNT = int(os.environ.get("CTR_PROBED", "16"))
+FLOOD_GB = int(os.environ.get("CTR_FLOOD_GB", "1"))
 #: The CI machine is slow, and two processors may probe ten containers a second.
-PATIENCE = 60.0
+PATIENCE = 60.0 * max(1.0, COUNT / 16)
+SLEEP = "exec sleep 1000000"
 
 
-def definition(image: str, *lines: str, before: str = "") -> str:
+def definition(image: str, *lines: str, before: str = "", script: str = SLEEP) -> str:
     """A container that does nothing and has a health check: /ready is there."""
-    common = ["[Container]", f"Image={image}", "Network=none", "Exec=sleep 1000000", "StopSignal=SIGKILL"]
+    common = ["[Container]", f"Image={image}", "Network=none", f'Exec=sh -c "{script}"', "StopSignal=SIGKILL"]
     check = ["HealthCmd=test -e /ready", "HealthInterval=1s", "HealthRetries=1"]
     return "\n".join([before, *common, *check, *lines]) + "\n"
 
@@ -67,17 +80,18 @@ def no_supervisor() -> Iterator[None]:
 
 
 def test_many_containers(define: Define, busybox: str) -> None:
-    """16 of them at a second: those that become unhealthy are found and the others left alone, what is unhealthy is
-    probed on and recovers, a supervisor that was killed goes on, and others start as if nothing were there."""
-    names = [f"c{number:02}" for number in range(16)]
+    """So many of them at a second: each is probed in turn, later where the processors do not suffice; another container
+    starts as if nothing were there, and the supervisor does nothing late. Those that become unhealthy are found and the
+    others left alone, what is unhealthy is probed on and recovers, and a supervisor that was killed goes on."""
+    names = [f"c{number:03}" for number in range(COUNT)]
     for name in names:
-        define(name, definition(busybox, "HealthStartPeriod=10min"), apply=False)
-    define("plain", f"[Container]\nImage={busybox}\nNetwork=none\nExec=sleep 1000000\nStopSignal=SIGKILL\n")
-    systemctl("start", *map(service, names))
-    for name in names:
-        Path(f"/proc/{main_pid(name)}/root/ready").touch()
+        define(name, definition(busybox, "HealthStartPeriod=1h", script=f"touch /ready; {SLEEP}"), apply=False)
+    plain = f"[Container]\nImage={busybox}\nNetwork=none\nExec=sleep 1000000\nStopSignal=SIGKILL\n"
+    define("plain", f"[Unit]\nStartLimitIntervalSec=0\n{plain}")
+    systemctl("start", *map(service, names), timeout=PATIENCE)
     wait_until(lambda: states(names) == {"active"}, PATIENCE, "all are healthy")
-    sick = names[::6]
+    measure(names)
+    sick = names[:: max(6, COUNT // 6)]
     for name in sick:
         set_ready(name, False)
     wait_until(lambda: not any(map(is_active, map(healthy, sick))), PATIENCE, "the sick are found")
@@ -93,6 +107,39 @@ def states(names: list[str]) -> set[str]:
     """ActiveState of their health units."""
     shown = systemctl("show", "--property=ActiveState", "--value", *map(healthy, names)).stdout
     return set(shown.split())
+
+
+def measure(names: list[str]) -> None:
+    """Until each was probed once more, start and stop another container; say, and bound, what that took."""
+    seen = {name: {at} for name, at in last_probes(names).items()}
+    started, took = counter("probes_started"), list[float]()
+    began = time.monotonic()
+    while min(map(len, seen.values())) < 2:
+        assert time.monotonic() < began + PATIENCE, f"not probed: {[n for n, at in seen.items() if len(at) < 2]}"
+        before = time.monotonic()
+        systemctl("start", service("plain"))
+        took.append(time.monotonic() - before)
+        systemctl("stop", service("plain"))
+        for name, at in last_probes(names).items():
+            seen[name].add(at)
+    seconds = time.monotonic() - began
+    rate = (counter("probes_started") - started) / seconds
+    gaps = sorted(after - before for at in seen.values() for before, after in itertools.pairwise(sorted(at)))
+    lag = counter("loop_lag_max_usec") / 1e6
+    print(
+        f"{len(names)} containers at 1 s, {seconds:.0f} s: {rate:.1f} probes/s, one every {median(gaps):.1f} s "
+        f"(longest {gaps[-1]:.1f} s); another starts in {median(took):.2f} s (longest {max(took):.2f} s); "
+        f"lag of the supervisor {lag * 1000:.0f} ms"
+    )
+    assert max(took) < 10
+    assert lag < 5
+    # In turn: nobody waits for much longer than it takes to probe all the others.
+    assert gaps[-1] < 3 * (1 + len(names) / rate) + 10
+
+
+def last_probes(names: list[str]) -> dict[str, float]:
+    """When the last result of each container was kept, as a time.time()."""
+    return {name: (RUNTIME / f"containers/{name}/health").stat().st_mtime for name in names}
 
 
 def test_commands_that_hang_hold_up_nobody(define: Define, busybox: str) -> None:
@@ -137,24 +184,50 @@ def test_the_timer_probes_when_the_supervisor_does_not(define: Define, busybox: 
 
 
 def test_a_probe_that_floods(define: Define, busybox: str) -> None:
-    """Zeros without end: it ends by its timeout, what is kept is short, what reads it stays small, and its processor
-    time is the container's."""
-    define("db", definition(busybox, "HealthCmd=cat /dev/zero", "HealthTimeout=2s", "HealthInterval=disable"))
+    """Zeros without end: it ends by its timeout, and its processor time is the container's."""
+    define("db", definition(busybox, "HealthCmd=cat /dev/zero", "HealthTimeout=1s", "HealthInterval=disable"))
     systemctl("start", service("db"))
     main_pid("db")
     before = used("db")
+    run("/usr/lib/ctr/ctr-probe", "once", "db")
+    (result,) = log("db")
+    output = str(result["output"])
+    assert result["exit_code"] == -1
+    assert output.startswith("no answer within 1 s")
+    assert len(output) <= 500
+    assert used("db") - before > 0.1
+
+
+def test_a_probe_that_prints_gigabytes(define: Define, busybox: str) -> None:
+    """What is kept is short, what reads it stays small, as does the supervisor, and another container is probed."""
+    flood = f"HealthCmd=dd if=/dev/zero bs=1M count={FLOOD_GB << 10}"
+    define("quick", definition(busybox, "HealthCmd=true"), apply=False)
+    define("db", definition(busybox, flood, "HealthTimeout=5min", "HealthInterval=disable"))
+    ctrctl("start", "--wait", "quick")
+    systemctl("start", service("db"))
+    main_pid("db")
+    settled()
+    before, began = resident(supervisor_pid()), time.monotonic()
     script = (
         "import resource, subprocess; subprocess.run(['/usr/lib/ctr/ctr-probe', 'once', 'db'], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    kilobytes = int(run(sys.executable, "-c", script).stdout)
-    assert kilobytes < 64 << 10
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as flooded:
+        count = 0
+        while flooded.poll() is None or not count:
+            next_probe("quick")
+            count += 1
+        assert flooded.stdout is not None
+        most = int(flooded.stdout.read())
+    after = resident(supervisor_pid())
     (result,) = log("db")
-    output = str(result["output"])
-    assert result["exit_code"] == -1
-    assert output.startswith("no answer within 2 s")
-    assert len(output) <= 500
-    assert used("db") - before > 0.1
+    took = time.monotonic() - began
+    print(
+        f"{FLOOD_GB} GB in {took:.1f} s: {most} kB read them, the supervisor has {after} kB, {count} probes beside it"
+    )
+    assert (result["exit_code"], result["output"]) == (0, "\0" * 500)
+    assert most < 64 << 10
+    assert after < before + (20 << 10)
 
 
 def used(name: str) -> float:

@@ -14,12 +14,14 @@ import signal
 import socket
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import imagekit
 import pytest
+from eventkit import events
 from hostkit import RUNTIME, ctrctl, run, systemctl, wait_until
 from imagekit import (
     STORE,
@@ -83,8 +85,9 @@ def pull(reference: str, *options: str | Path, kind: str = "", check: bool = Tru
 
 def test_pull_stores_the_image_under_its_name_and_digest(registry: Registry, tmp_path: Path, kind: str) -> None:
     """A pulled image has its reference as name, its config's digest as id, the registry's manifest digest, its layers
-    in the kind that was asked for, and shows up in ``ctrctl images``. podman's directory of credentials, closed to
-    others, is in nobody's way."""
+    in the kind that was asked for, and shows up in ``ctrctl images``; one event tells of it. podman's directory of
+    credentials, closed to others, is in nobody's way."""
+    began = time.time()
     Path("/run/containers").mkdir(0o700, exist_ok=True)
     content = layer(directory("etc"), file("etc/passwd", PASSWD), file("hello", b"hi\n"))
     source = layout(tmp_path / "oci", content, config={"Cmd": ["/hello"], "Env": ["A=b=c"]})
@@ -100,6 +103,13 @@ def test_pull_stores_the_image_under_its_name_and_digest(registry: Registry, tmp
     assert found["size"] == len(content)
     assert tree(reference, tmp_path / "root")["hello"][3] == 3
     assert reference.rpartition(":")[0] in ctrctl("images").stdout
+    wait_until(lambda: told_pulled(began), what="the event")
+    assert told_pulled(began) == [f"docker://{reference} {pulled}"]
+
+
+def told_pulled(since: float) -> list[str]:
+    """Which images were pulled, by the supervisor's word."""
+    return [event["detail"] for event in events("--filter", "event=pulled", since=since)]
 
 
 def test_pull_by_digest_and_pull_again(registry: Registry, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Define
+from eventkit import kinds, settled
 from hostkit import (
     DEFINITIONS,
     STATE,
@@ -235,8 +237,11 @@ def test_the_kernel_has_every_limit_and_update_changes_it(busybox: str, define: 
 
 @pytest.mark.controllers
 def test_out_of_memory_is_said(busybox: str, tidy: Tidy) -> None:
-    """A child, an exec and init killed by the OOM killer are 'oom' everywhere, and a plain SIGKILL is not."""
+    """A child, an exec and init killed by the OOM killer are 'oom' everywhere, events included, and a plain SIGKILL is
+    not."""
     tidy("hungry")
+    settled()
+    began = time.time()
     script = f"[ -e /ate ] || {HUNGRY}; touch /ate; until [ -e /go ]; do sleep 0.1; done; rm /go; exec {HUNGRY}"
     words = ("-d", "--name", "hungry", "--network", "none", "-m", "32m", "--memory-swap", "32m")
     ctrctl("run", *words, busybox, "sh", "-c", script)
@@ -262,6 +267,12 @@ def test_out_of_memory_is_said(busybox: str, tidy: Tidy) -> None:
     wait_until(lambda: show(service("hungry"), "ActiveState")["ActiveState"] == "failed")
     assert re.fullmatch(r"Exited \(137\) .* ago", status("hungry"))
     assert state("hungry")["oom_killed"] is False
+    wait_until(lambda: kinds("hungry", began).count("exited") == 2, 60, "both ends are told")
+    told = kinds("hungry", began)
+    lived = ["starting", "started", "ready"]
+    assert [kind for kind in told if kind != "oom"] == ["created", *lived, "exited", *lived, "exited"]
+    # The last comes with the end of the scope, where systemd may be too late to see it.
+    assert told.count("oom") in (2, 3) and "oom" not in told[told.index("exited") + 2 :]
 
 
 @pytest.mark.controllers

@@ -24,13 +24,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hostkit import Entry, message, run, show, systemctl, wait_until
+from hostkit import JOURNALD, Entry, message, run, show, systemctl, wait_until
 
 from supervisor.logs import handover
 
 SOCKET = "/run/ctr/log.sock"
 RELAY = "ctr-log.service"
-JOURNALD = ("systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald.service")
 
 #: Writes argv[1] numbered lines to stdout, every tenth to stderr instead. SIGPIPE is fatal, as in most programs.
 PRODUCER = """

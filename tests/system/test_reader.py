@@ -113,6 +113,30 @@ def test_a_ring_is_faster_than_journald() -> None:
     desk(test)
 
 
+def test_what_is_expected_is_looked_for() -> None:
+    """An entry that is about to come is found without a ring when it does, also after another has come first."""
+
+    async def test(here: Desk) -> None:
+        reader = here.reader()
+        await reader.open(None)
+        reader.expect(60.0)
+        for number in (1, 2):
+            found: list[Record] = []
+            with anyio.fail_after(30):
+                for _ in range(20):
+                    await reader.wait(60.0)
+                    assert await reader.drain() == []
+                here.write(number)
+                while not found:
+                    await reader.wait(60.0)
+                    found = await reader.drain()
+            assert numbers(found) == [number]
+        reader.arrived()
+        await reader.close()
+
+    desk(test)
+
+
 def test_many_entries_in_batches() -> None:
     """More than one batch, and more than are read from one opened journal, arrive complete and in order."""
 

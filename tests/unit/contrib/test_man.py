@@ -49,6 +49,18 @@ def test_every_unit_is_named(unit: str) -> None:
     assert unit in plain(SERVICES.read_text())
 
 
+def test_name_and_synopsis_have_every_unit() -> None:
+    """``man ctr-apply.path`` finds the page by NAME; instances in SYNOPSIS are called NAME and the like."""
+    text = plain(SERVICES.read_text())
+    parts = {part.partition("\n")[0]: part for part in re.split(r"(?m)^\.SH ", text)}
+    units = {
+        unit.name for unit in UNITS if unit.suffix in (".service", ".socket", ".timer", ".path", ".target", ".slice")
+    }
+    assert set(re.findall(r"ctr[-.@\w]*\.\w+", parts["NAME"])) == units
+    synopsis = re.sub(r'@"? [A-Z]+ ', "@", re.sub(r"(?m)^\.[A-Z]+ ", "", parts["SYNOPSIS"]))
+    assert set(re.findall(r"ctr[-@\w]*\.\w+", synopsis)) == units
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=[unit.name for unit in UNITS])
 def test_documentation_leads_to_a_page(unit: Path) -> None:
     """``systemctl help`` opens what Documentation= names."""

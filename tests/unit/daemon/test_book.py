@@ -66,6 +66,19 @@ def test_a_run_by_signals_alone() -> None:
     assert listener.shown["web"].last and listener.shown["web"].last.number == 3
 
 
+def test_restarts_that_no_journal_has() -> None:
+    """systemd's own count is believed as far as it goes beyond ours; and a restart that both tell of is one."""
+    book, listener = made()
+    book.changed(replace(UP, restarts=2), 25)
+    assert listener.shown["web"].restarted == 2
+    for run in ("1", "2", "3"):
+        book.observe(Observation(Sign.EXIT, "web", 30, run * 32, "exited", 3))
+        book.observe(Observation(Sign.RESTART, "web", 31, run * 32))
+    assert listener.shown["web"].restarted == 3
+    book.changed(replace(UP, restarts=3), 40)
+    assert listener.shown["web"].restarted == 3
+
+
 def test_the_first_look_tells_nothing() -> None:
     """At installation everything is there already."""
     book, listener = made()
@@ -188,7 +201,7 @@ def test_no_entry_is_too_strange(fields: dict[str, str], message_id: str, sender
     for seen in causes.of_entry(fields | {"MESSAGE_ID": message_id} | sender, 5, "cursor"):
         book.observe(seen)
     for container in listener.shown.values():
-        assert -(2**31) <= container_values(container)["LastExitStatus"] < 2**31
+        assert -(2**31) <= container_values(container, {})["LastExitStatus"] < 2**31
     assert all(entry.fields(event)["MESSAGE"] for event in listener.events)
 
 

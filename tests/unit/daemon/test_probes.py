@@ -152,6 +152,32 @@ def test_one_that_is_refused_holds_up_nobody() -> None:
     play(scene)
 
 
+def test_after_a_time_of_not_hearing_all_are_probed_again() -> None:
+    """A probe whose end was not heard, and one that could not be asked for, have their next turn in time; what waits
+    for its answer is left alone."""
+
+    async def scene(systemd: Systemd, probes: Probes) -> None:
+        async def answer(number: int, unit: str) -> None:
+            if unit == health_unit("refused") and number < 4:
+                raise HostError(f"{unit}: start: no connection to systemd; try again")
+            if unit == health_unit("asked"):
+                await anyio.sleep_forever()
+
+        systemd.answer = answer
+        for name in ("refused", "unheard"):
+            probes.update(replace(UP, name=name))
+        await systemd.until(2)
+        probes.update(replace(UP, name="asked"))
+        await systemd.until(3)
+        await anyio.wait_all_tasks_blocked()
+        probes.resume()
+        await systemd.until(5)
+        assert sorted(systemd.asked[3:]) == [health_unit("refused"), health_unit("unheard")]
+        assert probes.counters()["probes_under_way"] == 3
+
+    play(scene)
+
+
 @pytest.mark.parametrize("result", ["failed", "canceled", "timeout"])
 def test_a_probe_that_could_not_ask_is_counted(result: str) -> None:
     """And is not repeated at once."""

@@ -44,8 +44,14 @@ def labels(text: str) -> list[str]:
 
 
 def test_every_state_has_its_colour() -> None:
-    """None is forgotten."""
+    """None is forgotten, none looks like another, and each node is drawn in that of its own."""
     assert set(STATES) == set(State)
+    assert len(set(STATES.values())) == len(State)
+    made = graph(count=len(State))
+    drawn = re.findall(r'fillcolor="(#\w{6})", color="(#\w{6})", tooltip="(u\d\d)"', dot(made, "x"))
+    assert {unit: (fill, line) for fill, line, unit in drawn} == {
+        unit: (STATES[node.state].fill, STATES[node.state].line) for unit, node in made.nodes.items()
+    }
 
 
 @given(st.text(st.characters(), max_size=60))

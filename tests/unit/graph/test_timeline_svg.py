@@ -75,6 +75,14 @@ def test_it_brings_its_own_background() -> None:
     assert str(first.get("fill")).startswith("#")
 
 
+def test_the_time_in_which_it_waited_is_dotted() -> None:
+    """After its image and after its network, where the next part did not begin at once."""
+    waited = Times("web", image=(10, 20), network=(30, 40), starting=50, launched=60, ready=70)
+    assert svg(timeline([waited], 70), "web", "now").count('stroke-dasharray="1 3"') == 2
+    at_once = Times("web", image=(10, 20), network=(20, 40), starting=40, launched=60, ready=70)
+    assert svg(timeline([at_once], 70), "web", "now").count('stroke-dasharray="1 3"') == 0
+
+
 def test_an_unhealthy_container_is_called_so() -> None:
     """At the right, in the summary and beside the pointer; not 'starting…', and not healthy."""
     sick = Times("sick", starting=10, launched=11, ready=12, gate=(12, 0), gate_ended=3_000_012)

@@ -296,6 +296,27 @@ def test_refusals_are_repeated_more_and_more_slowly() -> None:
     assert schedule.wake(now) == pytest.approx(now + 1.0)
 
 
+def test_what_is_forgiven_is_due_in_its_interval() -> None:
+    """However often it was refused; the first refusal after that counts as one, and nobody waits for longer than he
+    would have."""
+    schedule, now = Schedule(2, lambda: 0.5), 0.0
+    schedule.admit("db", 2.0, now)
+    schedule.admit("web", 10_000.0, now)
+    for _ in range(6):
+        now = schedule.wake(now)
+        assert schedule.take(now) == ("db",)
+        schedule.refused("db", now)
+    assert schedule.wake(now) == now + LONGEST_BACKOFF
+    schedule.forgive(now)
+    now += 1.0
+    assert schedule.take(now) == ("db",)
+    schedule.refused("db", now)
+    schedule.forgive(now + 1.9)
+    assert schedule.wake(now + 1.9) == now + 2.0
+    schedule.dismiss("db")
+    assert schedule.wake(now) == 5000.0
+
+
 def test_refusals_never_shorten_an_interval() -> None:
     """Of an hour, say."""
     schedule = Schedule(1, lambda: 0.0)

@@ -25,7 +25,7 @@ CARD = Card("web", "nginx", "sha256:1", "/etc/ctr/web.container", "shop", 10.0)
 
 def objects(*containers: Container) -> dict[str, dict[str, Any]]:
     """As GetManagedObjects answers."""
-    return {f"/c/{one.name}": {CONTAINER.name: container_values(one)} for one in containers}
+    return {f"/c/{one.name}": {CONTAINER.name: container_values(one, {})} for one in containers}
 
 
 def unit(name: str, active: str, sub: str = "", job: int = 0) -> UnitStatus:

@@ -137,6 +137,31 @@ def test_journald_is_stopped_and_comes_back(tmp_path: Path) -> None:
     assert writer.lost == 1
 
 
+def test_what_went_with_the_socket_is_doubtful(tmp_path: Path) -> None:
+    """As soon as there is another socket: what was sent to the one before, read or not, once. What waited is not, nor
+    what is sent from then on, nor what has no note."""
+    path = tmp_path / "socket"
+    writer = Writer(str(path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as first:
+        first.bind(str(path))
+        writer.write({"N": "1"}, "read")
+        assert received(first) == [1]
+        writer.write({"N": "2"}, "not read")
+        writer.write({"N": "3"})
+        assert writer.doubtful() == []
+    writer.write({"N": "4"}, "refused")
+    assert (writer.backlog, writer.doubtful()) == (1, [])
+    path.unlink()
+    assert writer.doubtful() == []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as second:
+        second.bind(str(path))
+        anyio.run(writer.flush)
+        assert writer.doubtful() == ["read", "not read"]
+        writer.write({"N": "5"}, "later")
+        assert (received(second), writer.doubtful(), writer.lost) == ([4, 5], [], 0)
+    writer.close()
+
+
 def test_an_entry_that_is_no_datagram(journald: socket.socket, tmp_path: Path) -> None:
     """It is counted as lost and does not hold up others."""
     writer = Writer(str(tmp_path / "socket"))

@@ -7,6 +7,10 @@ This module knows no exit codes; `supervisor.cli` maps errors to them.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class CtrError(Exception):
     """Root of every error this project raises on purpose."""
@@ -14,6 +18,15 @@ class CtrError(Exception):
 
 class UserError(CtrError):
     """The caller's input or the host's set-up is wrong; trying again changes nothing."""
+
+    asked: tuple[str, ...] = ()
+    """As of a `Problem`."""
+
+    def asked_by(self, keys: str, *words: str) -> Self:
+        """The same, knowing which *keys* of a definition (one, or several with spaces between) ask for what cannot be,
+        and *words* of their values. Whoever raised it knows best."""
+        self.asked = self.asked or (keys, *words)
+        return self
 
 
 class NotFoundError(UserError):
@@ -30,13 +43,23 @@ class Problem:
     A plain class, not a dataclass: `errors` is imported by the launcher, where every import counts.
     """
 
-    __slots__ = ("file", "key", "line", "message")
+    __slots__ = ("asked", "file", "key", "line", "message")
 
-    def __init__(self, file: str, line: int, key: str, message: str) -> None:
+    def __init__(self, file: str, line: int, key: str, message: str, asked: tuple[str, ...] = ()) -> None:
+        """*asked*: while *line* is unknown, the keys that may be to blame, in one string, and words of their values."""
         self.file = file
         self.line = line
         self.key = key
         self.message = message
+        self.asked = asked
+
+    @classmethod
+    def of(cls, file: str, error: UserError, message: str = "") -> Problem:
+        """What *error*, or what it was made of, says about *file*, by default in its own words."""
+        cause: BaseException | None = error
+        while cause and not getattr(cause, "asked", ()):
+            cause = cause.__cause__
+        return cls(file, 0, "", message or str(error), getattr(cause, "asked", ()))
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file

@@ -5,8 +5,8 @@ _ctrctl() {
     [[ $line == *[[:blank:]] ]] && words+=("")
     local current="${words[-1]}" IFS=$'\n'
     COMPREPLY=($(ctrctl completion words -- "${words[@]:1}" 2>/dev/null | cut -f1))
-    # readline takes ':' as the start of a new word, and image names have one.
-    local kept="${current%"${current##*:}"}"
+    # readline takes ':' and '=' as the start of a new word; image names have the one, filters the other.
+    local kept="${current%"${current##*[:=]}"}"
     COMPREPLY=("${COMPREPLY[@]#"$kept"}")
 }
 complete -o default -F _ctrctl ctrctl

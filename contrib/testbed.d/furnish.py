@@ -14,6 +14,8 @@ DISABLED = (
     *("podman.service", "podman.socket", "podman-restart.service", "podman-auto-update.service"),
     *("podman-auto-update.timer", "netavark-dhcp-proxy.service", "netavark-dhcp-proxy.socket"),
     "netavark-firewalld-reload.service",
+    # A hundred profiles, for nobody here; under emulation that takes longer than the boot. contrib/install loads ours.
+    "apparmor.service",
 )
 
 # Only noise in a host that lives for minutes.

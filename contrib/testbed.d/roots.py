@@ -27,9 +27,9 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "systemd-container", "dbus", "polkitd", "libpam-systemd"),
     *("iproute2", "iptables", "nftables", "procps", "psmisc", "curl", "ca-certificates", "less", "strace", "kmod"),
     *("crun", "runc", "podman", "docker.io", "netavark", "aardvark-dns", "skopeo", "docker-registry"),
-    *("buildah", "jq", "erofs-utils", "zstd", "tini", "golang-github-containers-common"),
+    *("buildah", "jq", "erofs-utils", "zstd", "tini", "golang-github-containers-common", "apparmor"),
     *("python3", "python3-pystemd", "python3-dbus-next", "python3-anyio", "python3-aiofiles", "python3-systemd"),
-    *("python3-prometheus-client", "python3-rich", "prometheus", "graphviz"),
+    *("python3-prometheus-client", "python3-rich", "python3-yaml", "prometheus", "graphviz"),
     *("python3-pytest", "python3-hypothesis", "linux-image-cloud-amd64"),
 )
 

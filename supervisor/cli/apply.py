@@ -17,6 +17,7 @@ from supervisor.cli.console import Console
 from supervisor.cli.fetching import Fetching, known_references
 from supervisor.cli.version import program_version
 from supervisor.definitions import templates
+from supervisor.definitions.asking import telling_lines
 from supervisor.definitions.context import Context
 from supervisor.definitions.load import Loaded, load
 from supervisor.deploy import records, security, state
@@ -70,7 +71,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     if problems:
         raise DefinitionError(problems)
     console.need_root("apply")
-    with Manager.open() as manager:
+    with Manager.open() as manager, telling_lines(loaded):
         return _application(manager, console).apply(loaded, paths, args, unused(loaded))
 
 

@@ -37,8 +37,8 @@ _ctrctl() {
     [[ $line == *[[:blank:]] ]] && words+=("")
     local current="${words[-1]}" IFS=$'\\n'
     COMPREPLY=($(ctrctl completion words -- "${words[@]:1}" 2>/dev/null | cut -f1))
-    # readline takes ':' as the start of a new word, and image names have one.
-    local kept="${current%"${current##*:}"}"
+    # readline takes ':' and '=' as the start of a new word; image names have the one, filters the other.
+    local kept="${current%"${current##*[:=]}"}"
     COMPREPLY=("${COMPREPLY[@]#"$kept"}")
 }
 complete -o default -F _ctrctl ctrctl
@@ -121,6 +121,8 @@ def _all(before: Sequence[str], current: str, layout: Layout) -> Iterator[Candid
         from supervisor.definitions.coverage import TABLE
 
         yield from ((f"{key.section}.{key.name}", key.meaning) for key in TABLE)
+    elif pending is not None and pending.dest == "filter" and verb == "ps":
+        yield from _filters(layout)
     elif pending is not None and pending.nargs != 0:
         yield from ((str(choice), "") for choice in pending.choices or ())
     elif current.startswith("-"):
@@ -128,6 +130,16 @@ def _all(before: Sequence[str], current: str, layout: Layout) -> Iterator[Candid
             yield from ((option, (action.help or "").partition(":")[0]) for option in action.option_strings)
     else:
         yield from _positional(verb, parser, given, layout)
+
+
+def _filters(layout: Layout) -> Iterator[Candidate]:
+    """What ``ps --filter`` takes, but for names and labels, which are anybody's."""
+    from supervisor.cli.ps import HEALTHS
+    from supervisor.lifecycle.phase import Phase
+
+    yield from ((f"pod={name}", "pod") for name in _pods(layout))
+    yield from ((f"status={phase.value}", "status") for phase in Phase)
+    yield from ((f"health={health}", "health") for health in HEALTHS)
 
 
 def _innermost(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[argparse.ArgumentParser, int]:
@@ -159,8 +171,10 @@ def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 
 def _positional(verb: str, parser: argparse.ArgumentParser, given: int, layout: Layout) -> Iterator[Candidate]:
-    if below := _subparsers(parser):
-        yield from ((name, (sub.description or "").rstrip(".")) for name, sub in below.items())
+    if _subparsers(parser):
+        for action in parser._actions:
+            # Those with a help; other names of one are not offered.
+            yield from ((named.dest, named.help or "") for named in getattr(action, "_choices_actions", ()))
     elif (verb in _CONTAINERS and verb not in _ONE_CONTAINER) or (verb in _ONE_CONTAINER and not given):
         yield from ((name, "container") for name in sorted(deployed(layout)))
     elif verb == "graph" and not given:
@@ -171,7 +185,7 @@ def _positional(verb: str, parser: argparse.ArgumentParser, given: int, layout: 
         yield from ((name, "image") for name in _images(layout))
     elif verb == "network" and parser.prog.endswith((" rm", " inspect")):
         yield from ((name, "network") for name in _networks(layout))
-    elif verb == "pod" and not parser.prog.endswith(" ls"):
+    elif verb == "pod" and not parser.prog.endswith(" ls") and not (given and parser.prog.endswith(" logs")):
         yield from ((name, "pod") for name in _pods(layout))
     elif verb == "volume" and parser.prog.endswith((" rm", " inspect") if given else _VOLUME_ACTIONS):
         yield from ((name, "volume") for name in _volumes(layout))

@@ -60,7 +60,7 @@ class Exit:
 class Details:
     """The deployed facts that ``ps`` shows. Empty members: not deployed, or not readable by this caller."""
 
-    __slots__ = ("command", "created", "image", "labels", "oneshot", "ports", "readable")
+    __slots__ = ("command", "created", "image", "labels", "oneshot", "pod", "ports", "readable")
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Details:
         oneshot: bool = False,
         created: float | None = None,
         ports: tuple[Published, ...] = (),
+        pod: str = "",
     ) -> None:
         self.readable = readable
         self.image = image
@@ -80,6 +81,7 @@ class Details:
         self.oneshot = oneshot
         self.created = created
         self.ports = ports
+        self.pod = pod
 
 
 class Listing:
@@ -270,6 +272,7 @@ def read_details(name: str, layout: Layout) -> Details | None:
         oneshot=spec.get("oneshot", False),
         created=created,
         ports=published(record or {}),
+        pod=spec.get("pod") or "",
     )
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from supervisor.cli.console import Console
 from supervisor.cli.image import users
+from supervisor.definitions.asking import placed
 from supervisor.definitions.load import Loaded
 from supervisor.deploy.conflicts import Prune
-from supervisor.errors import CtrError, NotFoundError, UserError
+from supervisor.errors import CtrError, NotFoundError, Problem, UserError
 from supervisor.images import building, containerfile, fetched, fingerprint
 from supervisor.images.manifest import host_architecture
 from supervisor.images.reference import candidates, normalize
@@ -94,7 +95,20 @@ class Fetching:
                 if transfer.policy is PullPolicy.NEWER and transfer.reference not in missing:
                     self._console.warn(f"{error}; using the image that is there")
                 else:
-                    yield error
+                    yield self._asked(transfer, error)
+
+    def _asked(self, transfer: Transfer, error: CtrError) -> CtrError:
+        """*error*, which says in the first place where *transfer* is asked for."""
+        loaded, name = self._loaded, transfer.reference
+        asking = [one.source for one in loaded.images if _runs(one) == name]
+        asking += [one.source for one in loaded.containers if one.image == name]
+        asking += [one.source for one in loaded.volumes if one.image == name]
+        if not asking:
+            return error
+        problem = Problem(asking[0], 0, "", str(error), ("Image ImageTag", name, transfer.source))
+        told = type(error)(str(placed((problem,), loaded)[0]))
+        told.__cause__ = error
+        return told
 
     def _build(self) -> Iterator[CtrError]:
         for build in ordered(self._loaded.builds):
@@ -155,10 +169,9 @@ class Fetching:
         for container in self._loaded.containers:
             file = container.fetched_by
             if container.image in missing and file.endswith(".build") and file not in here:
-                yield UserError(
-                    f"{container.name}: {container.image}: is not here, and {file}, which builds it, is not applied; "
-                    "apply both together"
-                )
+                text = f"{container.image}: is not here, and {file}, which builds it, is not applied"
+                problem = Problem(container.source, 0, "", f"{text}; apply both together", ("Image", file))
+                yield UserError(str(placed((problem,), self._loaded)[0]))
 
     def _find(self, name: str) -> Image | None:
         try:

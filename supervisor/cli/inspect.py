@@ -94,6 +94,7 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
     spec = read_json(f"{directory}/spec.json")
     deployed = read_json(f"{directory}/deployed.json") or {}
     config = read_json(f"{directory}/config.json") or {}
+    shared, given = in_pod(spec, layout) or (spec, deployed)
     scope = scope_directories(layout).get(name)
     reference = spec.get("image") if spec else None
     return {
@@ -101,6 +102,7 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
         "description": unit["Description"],
         "created_at": _created(f"{directory}/spec.json"),
         "source": spec.get("source") if spec else None,
+        "pod": spec.get("pod") or None if spec else None,
         "state": state(
             unit,
             service,
@@ -119,8 +121,8 @@ def document(manager: Manager, name: str, layout: Layout) -> dict[str, Any]:
         "command": config.get("process", {}).get("args"),
         "mounts": config.get("mounts"),
         "network_mode": _network_mode(spec) if spec else None,
-        "networks": networks(spec, deployed, layout) if spec else None,
-        "ports": [port.document() for port in published(deployed)] if spec else None,
+        "networks": networks(shared, given, layout) if shared else None,
+        "ports": [port.document() for port in published(given)] if spec else None,
         "users": deployed.get("id_maps"),
         "limits": _numbers(manager, name, _LIMITS) if scope else None,
         "usage": _numbers(manager, name, _USAGE) if scope else None,
@@ -148,6 +150,15 @@ def health(name: str, layout: Layout) -> dict[str, Any] | None:
             for r in state.results
         ],
     }
+
+
+def in_pod(spec: Mapping[str, Any] | None, layout: Layout) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Of a container with *spec* that is in a pod, the pod's definition and record: what leads to it is the pod's."""
+    pod = spec.get("pod") if spec else None
+    if not pod:
+        return None
+    directory = layout.container(pod)
+    return read_json(f"{directory}/pod.json") or {}, read_json(f"{directory}/deployed.json") or {}
 
 
 def _network_mode(spec: Mapping[str, Any]) -> str:

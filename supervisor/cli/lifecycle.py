@@ -49,7 +49,7 @@ EXAMPLES = {
     ),
 }
 
-_TIMEOUT_HELP = "seconds until SIGKILL, instead of the container's own stop timeout; -1: never"
+TIMEOUT_HELP = "seconds until SIGKILL, instead of the container's own stop timeout; -1: never"
 
 #: systemd takes no "never" in EXTEND_TIMEOUT_USEC; ten years will do.
 _NEVER_SECONDS = 10 * 365 * 86400.0
@@ -64,7 +64,7 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     if verb == "start":
         parser.add_argument("-w", "--wait", action="store_true", help="until they are healthy, where that is known")
     elif verb in ("stop", "restart"):
-        parser.add_argument("-t", "--time", "--timeout", type=float, dest="time", metavar="SECONDS", help=_TIMEOUT_HELP)
+        parser.add_argument("-t", "--time", "--timeout", type=float, dest="time", metavar="SECONDS", help=TIMEOUT_HELP)
     elif verb == "kill":
         parser.add_argument("-s", "--signal", default="KILL", help="name or number (default: KILL)")
     elif verb == "rm":
@@ -104,13 +104,13 @@ def _jobs(manager: Manager, verb: str, names: Sequence[str], seconds: float | No
             if name in before and before[name].active == "failed":
                 manager.reset_failed(service_unit(name))
     if verb != "start":
-        _thaw(manager, names, console)
+        thaw(manager, names, console)
     if verb == "stop":
         _end_health(manager, names)
-    mains = _main_processes(manager, names) if seconds is not None else {}
+    mains = main_processes(manager, names) if seconds is not None else {}
     jobs = [manager.enqueue(verb, service_unit(name), mode) for name in names]
     try:
-        results = _with_timeout(manager, jobs, mains, seconds) if seconds is not None else manager.wait(jobs)
+        results = with_timeout(manager, jobs, mains, seconds) if seconds is not None else manager.wait(jobs)
     except KeyboardInterrupt:
         console.note(f"the {verb} goes on; 'systemctl list-jobs' shows it")
         raise
@@ -170,7 +170,7 @@ def _results(manager: Manager, verb: str, names: Sequence[str], results: dict[st
     return code
 
 
-def _with_timeout(manager: Manager, jobs: Sequence[Job], mains: dict[str, int], seconds: float) -> dict[str, str]:
+def with_timeout(manager: Manager, jobs: Sequence[Job], mains: dict[str, int], seconds: float) -> dict[str, str]:
     """Wait for *jobs*, SIGKILL the main process of what has not stopped after *seconds*, wait for the rest."""
     limit = _NEVER_SECONDS if seconds < 0 else seconds
     results = manager.wait(jobs, timeout=min(_BEGUN_SECONDS, limit))
@@ -192,15 +192,17 @@ def _extend(main: int, seconds: float) -> None:
     """Give the stopping unit whose main process is *main* at least *seconds* more, as the process could ask itself.
 
     EXTEND_TIMEOUT_USEC= of sd_notify(3); root may speak for another process (SCM_CREDENTIALS, unix(7)), as
-    ``systemd-notify --pid=`` does. A margin, so that ours is the SIGKILL that comes on time.
+    ``systemd-notify --pid=`` does. A margin, so that ours is the SIGKILL that comes on time. Of one whose main process
+    has ended meanwhile, nothing is left to kill.
     """
     import socket
     import struct
+    from contextlib import suppress
 
     if not main:
         return
     credentials = struct.pack("iII", main, 0, 0)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, suppress(ProcessLookupError):
         sock.sendmsg(
             [f"EXTEND_TIMEOUT_USEC={int((seconds + 5) * 1e6)}".encode()],
             [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)],
@@ -209,20 +211,20 @@ def _extend(main: int, seconds: float) -> None:
         )
 
 
-def _main_processes(manager: Manager, names: Sequence[str]) -> dict[str, int]:
+def main_processes(manager: Manager, names: Sequence[str]) -> dict[str, int]:
     units = [service_unit(name) for name in names]
     return {unit: manager.properties(unit, "Service", "MainPID")["MainPID"] for unit in units}
 
 
-def _thaw(manager: Manager, names: Sequence[str], console: Console) -> None:
+def thaw(manager: Manager, names: Sequence[str], console: Console) -> None:
     """A frozen process does not get the stop signal: let it go on first."""
     scopes = scope_directories(console.layout)
     for name in names:
         if name in scopes and is_frozen(scopes[name]):
-            _freeze(manager, "unpause", name, console)
+            freeze(manager, "unpause", name, console)
 
 
-def _freeze(manager: Manager, verb: str, name: str, console: Console) -> None:
+def freeze(manager: Manager, verb: str, name: str, console: Console) -> None:
     """Pause or unpause, and have the journal know: systemd 252 says so to nobody."""
     from supervisor.events import records
     from supervisor.systemd import journal
@@ -242,7 +244,7 @@ def _step(manager: Manager, verb: str, args: argparse.Namespace, console: Consol
     if verb == "kill":
         number = signal_number(args.signal)
         return lambda name: manager.kill(service_unit(name), "main", number)
-    return lambda name: _freeze(manager, verb, name, console)
+    return lambda name: freeze(manager, verb, name, console)
 
 
 def _each(manager: Manager, names: Sequence[str], step: Callable[[str], None], console: Console) -> int:
@@ -280,7 +282,7 @@ def _remove(names: Sequence[str], args: argparse.Namespace, console: Console) ->
                 else:
                     check_deployed((name,), console.layout)
                     if args.force:
-                        _thaw(manager, (name,), console)
+                        thaw(manager, (name,), console)
                     deployment.remove(name, force=args.force, volumes=args.volumes)
                     console.line(name)
             except CtrError as error:

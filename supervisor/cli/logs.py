@@ -16,7 +16,7 @@ from supervisor.names import scope_unit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from supervisor.cli.console import Console
     from supervisor.cli.journal import Entry
@@ -29,7 +29,7 @@ EXAMPLES = {
     )
 }
 
-_FIELDS = (
+FIELDS = (
     "MESSAGE",
     "CTR_STREAM",
     "CONTAINER_PARTIAL_MESSAGE",
@@ -48,14 +48,19 @@ _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T.*)?")
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Options of ``logs``."""
-    when = "a time span back from now (10m, 1h30m), RFC 3339, seconds since the epoch, or what journalctl understands"
     parser.add_argument("name", metavar="NAME", help="the container's name")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the container is removed")
+    configure_selection(parser, "container")
+    parser.add_argument("--json", action="store_true", help="one JSON object with time, stream and message per line")
+
+
+def configure_selection(parser: argparse.ArgumentParser, what: str) -> None:
+    """Which lines of *what* there is a name of, and whether with their times."""
+    when = "a time span back from now (10m, 1h30m), RFC 3339, seconds since the epoch, or what journalctl understands"
+    parser.add_argument("-f", "--follow", action="store_true", help=f"go on until the {what} is removed")
     parser.add_argument("-n", "--tail", metavar="LINES", default="all", help="only the last lines (default: all)")
     parser.add_argument("--since", metavar="TIME", help=f"only lines since: {when}")
     parser.add_argument("--until", metavar="TIME", help="only lines until then")
     parser.add_argument("-t", "--timestamps", action="store_true", help="begin each line with its time")
-    parser.add_argument("--json", action="store_true", help="one JSON object with time, stream and message per line")
 
 
 def run(verb: str, args: argparse.Namespace, console: Console) -> int:
@@ -63,12 +68,12 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     from supervisor.cli.journal import read
 
     check_deployed([args.name], console.layout)
-    selection = arguments(args.name, args.follow, args.tail, args.since, args.until)
+    selection = arguments((args.name,), args.follow, args.tail, args.since, args.until)
 
     def is_over() -> bool:
         return not is_deployed(args.name, console.layout) or not console.has_reader()
 
-    entries = read(selection, _FIELDS, is_over if args.follow else None)
+    entries = read(selection, FIELDS, is_over if args.follow else None)
     count = 0
     for error, data in rendered(entries, timestamps=args.timestamps, json=args.json):
         count += 1
@@ -78,8 +83,11 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def arguments(name: str, follow: bool, tail: str, since: str | None, until: str | None) -> tuple[str, ...]:
-    """The words for journalctl(1). Raises `UserError` for a count or a time that makes no sense. Pure."""
+def arguments(
+    names: Sequence[str], follow: bool, tail: str, since: str | None, until: str | None
+) -> tuple[str, ...]:
+    """The words for journalctl(1), for the lines of the containers *names*. Raises `UserError` for a count or a time
+    that makes no sense. Pure."""
     if tail != "all" and not tail.isdigit():
         raise UserError(f"--tail '{tail}': not a number of lines; use a number, or 'all'")
     words = ["-n", tail] if tail != "all" or follow else []
@@ -89,7 +97,9 @@ def arguments(name: str, follow: bool, tail: str, since: str | None, until: str 
         words.append(f"--since={moment(since)}")
     if until is not None:
         words.append(f"--until={moment(until)}")
-    return (*words, *matches(name))
+    for name in names:
+        words += ["+", *matches(name)] if name != names[0] else matches(name)
+    return tuple(words)
 
 
 def matches(name: str) -> tuple[str, ...]:
@@ -115,8 +125,14 @@ def moment(text: str) -> str:
     return text
 
 
-def rendered(entries: Iterable[Entry], *, timestamps: bool = False, json: bool = False) -> Iterator[tuple[bool, bytes]]:
-    """Each entry as (whether it goes to stderr, bytes to write). Pure."""
+def rendered(
+    entries: Iterable[Entry],
+    *,
+    timestamps: bool = False,
+    json: bool = False,
+    prefix: Callable[[Entry], bytes] = lambda entry: b"",
+) -> Iterator[tuple[bool, bytes]]:
+    """Each entry as (whether it goes to stderr, bytes to write); *prefix*: what a line of it begins with. Pure."""
     if json:
         yield from _json(entries)
         return
@@ -124,7 +140,8 @@ def rendered(entries: Iterable[Entry], *, timestamps: bool = False, json: bool =
         more = entry.get("CONTAINER_PARTIAL_MESSAGE") == b"true"
         first = entry.get("CONTAINER_PARTIAL_ORDINAL", b"1") == b"1"
         stamp = f"{_time(entry)} ".encode() if timestamps and first else b""
-        yield _is_error(entry), stamp + entry.get("MESSAGE", b"") + (b"" if more else b"\n")
+        start = prefix(entry) + stamp if first else b""
+        yield _is_error(entry), start + entry.get("MESSAGE", b"") + (b"" if more else b"\n")
 
 
 def _json(entries: Iterable[Entry]) -> Iterator[tuple[bool, bytes]]:

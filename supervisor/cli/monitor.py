@@ -1,9 +1,8 @@
 """``ctrctl monitor``: a live screen of containers, their use of the host, events and logs, with keys to act on them.
 
-The only verb that needs a Python package beyond the standard library, python3-rich, for styles and for how many columns
-a character takes. ctrctl runs without site packages (``python3 -IS``), so this module adds them, here and nowhere else.
-The screen is `supervisor.cli.monitor_view`, pure; what happens on it `supervisor.cli.monitor_state`, pure; the rest is
-`supervisor.cli.monitor_loop`.
+The only verb that cannot do without a Python package beyond the standard library: python3-rich, for styles and for how
+many columns a character takes. The screen is `supervisor.cli.monitor_view`, pure; what happens on it
+`supervisor.cli.monitor_state`, pure; the rest is `supervisor.cli.monitor_loop`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
-from supervisor.errors import HostError, UserError
+from supervisor.errors import UserError
+from supervisor.packages import require
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,19 +45,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
         raise UserError("monitor: stdin or stdout is not a terminal; 'ctrctl stats' and 'ctrctl events' print lines")
     if console.environ.get("TERM", "dumb") == "dumb":
         raise UserError("monitor: TERM is not set, or 'dumb'; set it to the kind of your terminal")
-    _add_site_packages()
+    require("rich", "python3-rich")
     from supervisor.cli.monitor_loop import watch
 
     return watch(console, args.name, args.interval, os.path.abspath(sys.argv[0]))
-
-
-def _add_site_packages() -> None:
-    """Make rich importable. Raises `HostError` that names its package."""
-    import site
-    from importlib.util import find_spec
-
-    # Of the system only: what a user has in her home does not belong into a program that root runs.
-    for directory in site.getsitepackages():
-        site.addsitedir(directory)
-    if find_spec("rich") is None:
-        raise HostError("monitor: rich: not found; install the package python3-rich")

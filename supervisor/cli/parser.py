@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from supervisor.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +26,13 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options)  # type: ignore[arg-type]
         # '-1G' behind an option is its value, for that option to refuse, as '-1' is; none of ours begins with a digit.
         self._negative_number_matcher = re.compile(r"-\d")
+        self.refused: Mapping[str, str] = {}
+        """Sub-commands that there are elsewhere and not here, and what to do instead."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value in self.refused:
+            raise UserError(f"{self.prog.removeprefix('ctrctl ')} {value}: {self.refused[value]}")
+        super()._check_value(action, value)
 
     def error(self, message: str) -> NoReturn:
         """Raise `UserError` with the reason and where to read on."""
@@ -50,3 +57,9 @@ def parser(verb: str, summary: str, examples: Sequence[str]) -> Parser:
         description=f"{summary[:1].upper()}{summary[1:]}.",
         epilog=f"examples:{text}" if text else None,
     )
+
+
+def refuse(parser: argparse.ArgumentParser, refused: Mapping[str, str]) -> None:
+    """Have the sub-commands *refused* of a verb's *parser* say what to do instead."""
+    assert isinstance(parser, Parser)
+    parser.refused = refused

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from supervisor.cli.apply import Application, unused
 from supervisor.cli.console import Console
+from supervisor.definitions.asking import telling_lines
 from supervisor.definitions.load import Loaded
 from supervisor.deploy import records, state
 from supervisor.deploy.deploy import Deployment
@@ -23,6 +24,8 @@ T = TypeVar("T", Container, Network, Volume, Pod)
 
 #: Of something new, what was said already, or holds for all of them.
 _KNOWN = frozenset({"name", "source", "network_online"})
+#: Its parts are said where they have an effect.
+_PARTS = frozenset({"membership"})
 #: Members that are names with values.
 _PAIRS = frozenset({"environment", "labels", "annotations", "sysctls", "hosts", "options"})
 #: Longer values are cut; the definition has them whole.
@@ -31,7 +34,7 @@ _WIDTH = 100
 
 def show(loaded: Loaded, paths: Sequence[str], console: Console) -> None:
     """What ``ctrctl apply`` of *loaded*, from *paths*, would do, then the fields. Raises what it would raise."""
-    with Manager.open() as manager:
+    with Manager.open() as manager, telling_lines(loaded):
         deployment = Deployment(console.layout, Store(console.layout), manager)
         Application(deployment, manager, console).rehearse(loaded, paths, unused(loaded))
     layout = console.layout
@@ -54,6 +57,8 @@ def differences(old: T | None, new: T) -> Iterator[str]:
     """``field: before → after`` of each field that differs; without *old*, ``field: value`` of each that is set."""
     for field in dataclasses.fields(new):
         value = getattr(new, field.name)
+        if field.name in _PARTS:
+            continue
         if old is not None:
             before = getattr(old, field.name)
             if before != value:

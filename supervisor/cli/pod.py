@@ -1,7 +1,6 @@
-"""``ctrctl pod``: list, show, start, stop and remove pods.
+"""``ctrctl pod``: list and show pods; what is done to them is in `pod_actions` and `pod_logs`.
 
-Owns the words, the table and the JSON form of a pod. A pod is made by a ``.pod`` file and ``ctrctl apply``; starting
-and stopping it is a job of systemd on its target, ``ctr@POD.target``.
+Owns the words, the table and the JSON form of a pod. A pod is made by a ``.pod`` file and ``ctrctl apply``.
 """
 
 from __future__ import annotations
@@ -10,51 +9,86 @@ import argparse
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from supervisor.cli import listing
+from supervisor.cli import listing, pod_actions, pod_logs
 from supervisor.cli.console import Console
 from supervisor.cli.containers import Listing, listings
-from supervisor.cli.failure import explain
+from supervisor.cli.lifecycle import TIMEOUT_HELP
+from supervisor.cli.parser import refuse
 from supervisor.cli.ports import column, published
 from supervisor.cli.ps import duration
 from supervisor.deploy import state
-from supervisor.deploy.deploy import Deployment
 from supervisor.deploy.state import DeployedPod
-from supervisor.errors import HostError, NotFoundError
-from supervisor.images.store import Store
+from supervisor.errors import UserError
 from supervisor.lifecycle.phase import Phase
-from supervisor.names import namespace_unit, project_slice, project_target, service_unit
+from supervisor.names import namespace_unit, project_slice, project_target
 from supervisor.paths import Layout
 from supervisor.spec.container import Container
 from supervisor.systemd.manager import Manager
 
 EXAMPLES = {
     "pod": (
-        "ctrctl pod ls",
+        "ctrctl pod ls                   and 'ctrctl ps -a --filter pod=shop' for the containers of one",
         "ctrctl pod start shop           the same as 'systemctl start ctr@shop.target'",
         "ctrctl pod stop shop            and wait until its containers are down",
+        "ctrctl pod logs -f shop         what all its containers write",
         "ctrctl pod inspect shop",
         "ctrctl pod rm --force shop      with its containers; its definition stays",
     )
 }
 
+#: What ``ls --filter`` knows, with an example each.
+_FILTERS = {"name": "name=TEXT", "status": "status=STATUS", "label": "label=KEY[=VALUE]"}
+_STATUSES = ("running", "degraded", "paused", "stopped")
+
+#: What podman has and this has not, and what to do instead.
+_REFUSED = {
+    "clone": "not supported; copy its definition and those of its containers, then 'ctrctl apply'",
+    "create": "a pod is made by its definition: write /etc/ctr/NAME.pod, which may be just '[Pod]', and Pod=NAME.pod "
+    "in the definitions of its containers, then 'ctrctl apply'",
+    "exists": "not supported; the exit status of 'ctrctl pod inspect NAME' tells",
+    "prune": "not supported; 'ctrctl pod ls -q --filter status=stopped' lists what does not run, 'ctrctl pod rm' "
+    "removes it, and what is still defined comes back with the next 'ctrctl apply'",
+    "stats": "not supported; use 'ctrctl stats $(ctrctl ps -q --filter pod=NAME)', or systemd-cgtop for the sum",
+    "top": "not supported; 'ctrctl top CONTAINER' shows the processes of one container, and 'systemd-cgls --unit "
+    "ctr-NAME.slice' those of all",
+}
+
+
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """One sub-command each."""
+    refuse(parser, _REFUSED)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing.configure(actions.add_parser("ls", help="list pods"))
+    ls = actions.add_parser("ls", aliases=("ps", "list"), help="list pods")
+    listing.configure(ls)
+    listing.configure_filters(
+        ls,
+        "only those whose name contains, whose status is, or that carry the label: name=shop, status=running, "
+        "label=tier; the same key twice means either",
+    )
     helps = {
         "inspect": "show everything known about a pod, as JSON",
         "start": "start pods and wait until their containers run",
         "stop": "stop pods and wait until their containers are down",
         "restart": "stop and start pods, with new namespaces",
+        "kill": "send a signal to the main process of each container",
+        "pause": "freeze every process of the containers",
+        "unpause": "let frozen containers go on",
+        "rm": "remove pods",
     }
-    for action, meaning in helps.items():
-        actions.add_parser(action, help=meaning).add_argument("name", nargs="+", metavar="POD")
-    remove = actions.add_parser("rm", help="remove pods")
-    remove.add_argument("name", nargs="+", metavar="POD")
-    remove.add_argument("-f", "--force", action="store_true", help="with the containers that are in it, stopped first")
+    made = {action: actions.add_parser(action, help=meaning) for action, meaning in helps.items()}
+    for sub in made.values():
+        sub.add_argument("name", nargs="+", metavar="POD")
+    made["stop"].add_argument(
+        "-t", "--time", "--timeout", type=float, dest="time", metavar="SECONDS", help=TIMEOUT_HELP
+    )
+    made["kill"].add_argument("-s", "--signal", default="KILL", help="name or number (default: KILL)")
+    made["rm"].add_argument(
+        "-f", "--force", action="store_true", help="with the containers that are in it, stopped first"
+    )
+    pod_logs.configure(actions.add_parser("logs", help="show what the containers of a pod wrote"))
 
 
 def run(verb: str, args: argparse.Namespace, console: Console) -> int:
@@ -69,8 +103,13 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
 
 def _list(args: argparse.Namespace, manager: Manager, console: Console) -> int:
     now = time.time()
-    found = documents(manager, console.layout)
-    listing.show(found, args, console, ("NAME", "STATE", "CONTAINERS", "PORTS", "CREATED"), lambda one: row(one, now))
+    wanted = listing.parse_filters(args.filter, _FILTERS)
+    for status in wanted.get("status", ()):
+        if status not in _STATUSES:
+            raise UserError(f"filter 'status={status}': status is one of {', '.join(_STATUSES)}")
+    every = documents(manager, console.layout)
+    found = [one for one in every if listing.matches({**one, "status": one["state"]}, wanted)]
+    listing.show(found, args, console, ("NAME", "STATUS", "CONTAINERS", "PORTS", "CREATED"), lambda one: row(one, now))
     return 0
 
 
@@ -87,18 +126,12 @@ def _inspect(args: argparse.Namespace, manager: Manager, console: Console) -> in
     found = []
 
     def inspect(name: str) -> None:
-        check(name, known)
+        pod_actions.check(name, known, console.layout)
         found.append(known[name])
 
     status = listing.each(args.name, console, inspect)
     console.json(found)
     return status
-
-
-def check(name: str, known: Iterable[str]) -> None:
-    """Raise `NotFoundError` for a *name* that is none of the *known* pods."""
-    if name not in known:
-        raise NotFoundError(f"pod {name}: not deployed; 'ctrctl pod ls' lists those that are")
 
 
 def documents(manager: Manager, layout: Layout) -> list[dict[str, Any]]:
@@ -124,7 +157,7 @@ def document(
     containers = {member.name: _membership(member, target, known.get(member.name)) for member in members}
     return {
         "name": deployed.name,
-        "state": summary([container["up"] for container in containers.values()], kept=kept),
+        "state": summary([Phase(container["state"]) for container in containers.values()], kept=kept),
         "unit": target,
         "slice": project_slice(deployed.name),
         "created": created,
@@ -141,103 +174,33 @@ def document(
     }
 
 
-def summary(up: Sequence[bool], *, kept: bool) -> str:
+def summary(phases: Sequence[Phase], *, kept: bool) -> str:
     """A pod's state, in podman's words: 'running', also without a container (*kept*: its namespaces are there),
-    'degraded' when only some of its containers run, 'stopped'. *up*: whether each of them runs."""
-    if any(up):
-        return "running" if all(up) else "degraded"
-    return "running" if kept else "stopped"
+    'degraded' when only some of its containers run, 'paused' when all are, 'stopped'. *phases*: of its containers."""
+    up = [now for now in phases if now.is_up]
+    if not up:
+        return "running" if kept else "stopped"
+    if len(up) < len(phases):
+        return "degraded"
+    return "paused" if set(up) == {Phase.PAUSED} else "running"
 
 
 def _membership(member: Container, target: str, item: Listing | None) -> dict[str, Any]:
     now = item.phase if item else Phase.CREATED
-    return {"state": now.value, "up": now.is_up, "starts_with_pod": _starts_with(member, target)}
-
-
-def _starts_with(member: Container, target: str) -> bool:
-    return any(entry.key == "WantedBy" and target in entry.value.split() for entry in member.unit.install)
-
-
-# what happens to them
-
-
-def _start(args: argparse.Namespace, manager: Manager, console: Console) -> int:
-    return _each(args, manager, console, lambda name, members: _up(manager, "start", name, members, console))
-
-
-def _restart(args: argparse.Namespace, manager: Manager, console: Console) -> int:
-    return _each(args, manager, console, lambda name, members: _up(manager, "restart", name, members, console))
-
-
-def _stop(args: argparse.Namespace, manager: Manager, console: Console) -> int:
-    return _each(args, manager, console, lambda name, members: _down(manager, name, members))
-
-
-def _each(
-    args: argparse.Namespace,
-    manager: Manager,
-    console: Console,
-    action: Callable[[str, tuple[Container, ...]], None],
-) -> int:
-    known = state.pod_names(console.layout)
-    containers = [deployed.container for deployed in state.read_all(console.layout)]
-
-    def act(name: str) -> None:
-        check(name, known)
-        action(name, tuple(container for container in containers if container.pod == name))
-        console.line(name)
-
-    return listing.each(args.name, console, act)
-
-
-def _up(manager: Manager, verb: str, name: str, members: tuple[Container, ...], console: Console) -> None:
-    """The target is there once every container is that starts with it, or failed to."""
-    target = project_target(name)
-    starting = [member.name for member in members if _starts_with(member, target)]
-    units = manager.units(*map(service_unit, starting)) if starting else ()
-    for unit in units:
-        # A person who types start means it: the limit on automatic restarts is not for them.
-        if unit.active == "failed":
-            manager.reset_failed(unit.name)
-    result = manager.wait([manager.enqueue(verb, target)])[target]
-    if result != "done":
-        # Its namespaces, as a rule, which its containers need just so.
-        why = explain(manager, starting[0], verb, result).reason if starting else f"see 'systemctl status {target}'"
-        raise HostError(f"pod {name}: {verb} failed: {why}")
-    units = manager.units(*map(service_unit, starting)) if starting else ()
-    down = {unit.name for unit in units if unit.active == "failed"}
-    failed = [member for member in starting if service_unit(member) in down]
-    if failed:
-        reasons = (f"{member}: {explain(manager, member, verb, 'failed').reason}" for member in failed)
-        raise HostError(f"pod {name}: {verb} failed: {'; '.join(reasons)}")
-
-
-def _down(manager: Manager, name: str, members: tuple[Container, ...]) -> None:
-    """A target is gone before its containers are; the addresses and ports are free once the namespaces are."""
-    units = [project_target(name), *(service_unit(member.name) for member in members), namespace_unit(name)]
-    active = {unit.name for unit in manager.units(*units) if unit.active != "inactive"}
-    jobs = [manager.enqueue("stop", unit) for unit in units if unit in active]
-    stuck = [f"{unit}: {result}" for unit, result in manager.wait(jobs).items() if result != "done"]
-    if stuck:
-        raise HostError(f"pod {name}: does not stop: {', '.join(stuck)}; see 'systemctl status {project_slice(name)}'")
-
-
-def _remove(args: argparse.Namespace, manager: Manager, console: Console) -> int:
-    deployment = Deployment(console.layout, Store(console.layout), manager)
-
-    def remove(name: str) -> None:
-        check(name, state.pod_names(console.layout))
-        deployment.remove_pod(name, force=args.force)
-        console.line(name)
-
-    return listing.each(args.name, console, remove)
+    return {"state": now.value, "up": now.is_up, "starts_with_pod": pod_actions.starts_with(member, target)}
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace, Manager, Console], int]] = {
     "ls": _list,
+    "list": _list,
+    "ps": _list,
     "inspect": _inspect,
-    "start": _start,
-    "stop": _stop,
-    "restart": _restart,
-    "rm": _remove,
+    "start": pod_actions.start,
+    "stop": pod_actions.stop,
+    "restart": pod_actions.restart,
+    "kill": pod_actions.kill,
+    "pause": pod_actions.pause,
+    "unpause": pod_actions.unpause,
+    "logs": pod_logs.show,
+    "rm": pod_actions.remove,
 }

@@ -26,13 +26,16 @@ EXAMPLES = {
         "ctrctl ps                                  what is running",
         "ctrctl ps -a --filter status=exited        what has stopped, and how",
         "ctrctl ps -w                               with how often systemd restarted it by itself",
+        "ctrctl ps -a --pod --filter pod=shop       what is in one pod",
         "ctrctl ps -q | xargs ctrctl stop           stop everything",
     )
 }
 
 _HEADERS = ("NAME", "IMAGE", "COMMAND", "STATUS", "PORTS")
 _COMMAND_WIDTH = 30
-_FILTERS = ("name", "status", "health", "label")
+_FILTERS = ("name", "status", "health", "label", "pod")
+#: Those that need what only root may read.
+_DETAILS = frozenset({"label", "pod"})
 
 #: $SERVICE_RESULT of systemd.exec(5), where 'exited with …' does not say enough.
 _RESULTS = {
@@ -45,7 +48,7 @@ _RESULTS = {
     "exec-condition": "condition not met",
 }
 
-_HEALTHS = ("starting", "healthy", "unhealthy", "none")
+HEALTHS = ("starting", "healthy", "unhealthy", "none")
 #: docker's words.
 _HEALTH = {"starting": "health: starting"}
 
@@ -56,6 +59,7 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Options of ``ps``."""
     parser.add_argument("-a", "--all", action="store_true", help="also those that do not run")
     parser.add_argument("-w", "--wide", action="store_true", help="also how often systemd restarted each by itself")
+    parser.add_argument("-p", "--pod", action="store_true", help="also the pod that each is in")
     parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
     parser.add_argument("--no-trunc", action="store_true", help="print commands in full")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
@@ -65,8 +69,8 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="only those whose name contains, whose status is, or that carry the label: "
-        "name=web, status=running, health=unhealthy, label=tier or label=tier=front; the same key twice means either",
+        help="only those whose name contains, whose status is, that carry the label, or are in the pod: name=web, "
+        "status=running, health=unhealthy, label=tier or label=tier=front, pod=shop; the same key twice means either",
     )
 
 
@@ -76,7 +80,7 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
 
     wanted = parse_filters(args.filter)
     everything = args.all or "status" in wanted
-    details = not args.quiet or "label" in wanted
+    details = not args.quiet or not _DETAILS.isdisjoint(wanted)
     with Manager.open() as manager:
         found = listings(manager, console.layout, everything=everything, details=details)
         shown = tuple(item for item in found if matches(item, wanted))
@@ -92,10 +96,13 @@ def run(verb: str, args: argparse.Namespace, console: Console) -> int:
     elif args.format == "json":
         console.json([document(item, now) for item in shown])
     else:
-        headers = (*_HEADERS, "RESTARTS") if args.wide else _HEADERS
-        console.table(headers, (row(item, now, full=args.no_trunc, wide=args.wide) for item in shown))
+        headers = (*_HEADERS, *(("POD",) if args.pod else ()), *(("RESTARTS",) if args.wide else ()))
+        rows = (row(item, now, full=args.no_trunc, pod=args.pod, wide=args.wide) for item in shown)
+        console.table(headers, rows)
         if any(not item.details.readable for item in shown):
             console.note("(-: only root may read it)")
+    if not _DETAILS.isdisjoint(wanted) and any(not item.details.readable for item in found):
+        console.warn("only root may read labels and pods; what is left out may fit, too")
     return 0
 
 
@@ -105,11 +112,12 @@ def parse_filters(texts: Iterable[str]) -> dict[str, list[str]]:
     for text in texts:
         key, equals, value = text.partition("=")
         if key not in _FILTERS or not equals:
-            raise UserError(f"filter '{text}': use name=TEXT, status=STATUS, health=HEALTH or label=KEY[=VALUE]")
+            keys = "name=TEXT, status=STATUS, health=HEALTH, label=KEY[=VALUE] or pod=POD"
+            raise UserError(f"filter '{text}': use {keys}")
         if key == "status" and value not in [phase.value for phase in Phase]:
             raise UserError(f"filter '{text}': status is one of {', '.join(phase.value for phase in Phase)}")
-        if key == "health" and value not in _HEALTHS:
-            raise UserError(f"filter '{text}': health is one of {', '.join(_HEALTHS)}")
+        if key == "health" and value not in HEALTHS:
+            raise UserError(f"filter '{text}': health is one of {', '.join(HEALTHS)}")
         wanted.setdefault(key, []).append(value)
     return wanted
 
@@ -121,6 +129,7 @@ def matches(item: Listing, wanted: dict[str, list[str]]) -> bool:
         ("name" not in wanted or any(text in item.name for text in wanted["name"]))
         and ("status" not in wanted or item.phase.value in wanted["status"])
         and ("health" not in wanted or (item.health or "none") in wanted["health"])
+        and ("pod" not in wanted or item.details.pod in filter(None, wanted["pod"]))
         and all(_label(text) in labels for text in wanted.get("label", ()))
     )
 
@@ -130,7 +139,9 @@ def _label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def row(item: Listing, now: float, *, full: bool = False, wide: bool = False) -> tuple[Cell, ...]:
+def row(
+    item: Listing, now: float, *, full: bool = False, pod: bool = False, wide: bool = False
+) -> tuple[Cell, ...]:
     """The cells of one line; *now* in seconds since the epoch."""
     command = " ".join(item.details.command)
     if not full and len(command) > _COMMAND_WIDTH:
@@ -139,7 +150,9 @@ def row(item: Listing, now: float, *, full: bool = False, wide: bool = False) ->
     style = "red" if failed else _STYLES.get(item.phase, "")
     # Of a container that is down no port leads anywhere.
     ports = column(item.details.ports) if item.phase.is_up else ""
-    cells = (item.name, item.details.image or "-", command or "-", (style, status(item, now)), ports)
+    cells: tuple[Cell, ...] = (item.name, item.details.image or "-", command or "-", (style, status(item, now)), ports)
+    if pod:
+        cells += (item.details.pod if item.details.readable else "-",)
     return (*cells, str(item.restarts)) if wide else cells
 
 
@@ -149,6 +162,7 @@ def document(item: Listing, now: float) -> dict[str, object]:
         "name": item.name,
         "image": item.details.image or None,
         "command": list(item.details.command),
+        "pod": item.details.pod or None,
         "state": item.phase.value,
         "status": status(item, now),
         "health": item.health or None,

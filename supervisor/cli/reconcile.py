@@ -10,8 +10,10 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from supervisor.cli.apply import Application, load_definitions, unused
+from supervisor.definitions.asking import placed
 from supervisor.definitions.load import Loaded
 from supervisor.deploy.watched import directories
 from supervisor.errors import CtrError, DefinitionError, Problem
@@ -77,14 +79,14 @@ def _once(
             new = tuple(problem for problem in error.problems if problem.file not in bad)
             if not new:
                 raise
-            problems += new
+            problems += placed(new, loaded)
             bad |= {problem.file for problem in new}
 
 
 def without(loaded: Loaded, files: Iterable[str]) -> Loaded:
     """*loaded* without what is defined in *files*."""
     left_out = frozenset(files)
-    kept = {
+    kept: dict[str, Any] = {
         field: tuple(thing for thing in getattr(loaded, field) if thing.source not in left_out) for field in _FIELDS
     }
     return dataclasses.replace(loaded, **kept)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _LINK = "not needed: containers in one network find each other by name; use --network NAME for both"
 _CGROUP = "every container has a systemd scope of its own; place and limit it there"
-_POD = "pods are not supported yet; give the others --network container:NAME of the first"
+_POD = "not supported; a container is in a pod by its definition: write Pod=NAME.pod in /etc/ctr/NAME.container"
 _PLATFORM = "not supported yet; pull the image for this machine's architecture"
 _ATTACH = "not supported; without -d the container has the caller's streams"
 _LATER = "not supported yet"

@@ -46,7 +46,8 @@ def _build(file: UnitFile, name: str, lines: Lines, timeout: float, findings: Fi
     directory = posixpath.dirname(file.path)
     places = _places(file, lines, findings)
     if not lines.of("ImageTag"):
-        findings.refuse_file(0, f"says not what to call the image; write ImageTag=localhost/{name} in [Build]")
+        text = f"says not what to call the image; write ImageTag=localhost/{name} in [Build]"
+        findings.refuse_section(lines.begin, text)
     return Build(
         name=name,
         source=file.path,
@@ -105,7 +106,7 @@ def _places(file: UnitFile, lines: Lines, findings: Findings) -> _Places:
             "is relative, and nothing says to what; write SetWorkingDirectory=unit, or an absolute path",
         )
     elif not found.context:
-        findings.refuse_file(0, "says not what to build; write File= or SetWorkingDirectory= in [Build]")
+        findings.refuse_section(lines.begin, "says not what to build; write File= or SetWorkingDirectory= in [Build]")
     return found
 
 

@@ -8,11 +8,12 @@ from supervisor.definitions.key import Key, refused
 SERVICE = "compose service"
 TOP = "compose"
 
-_NO_COMPOSE = "Compose files are not read yet; write one .container file for each service"
+#: Why; also of a whole file.
+NO_COMPOSE = "Compose files are not read yet; write one .container file for each service"
 
 
 def _service(name: str, meaning: str, instead: str = "") -> Key:
-    return refused(SERVICE, name, meaning, f"{_NO_COMPOSE}, with {instead} there" if instead else _NO_COMPOSE)
+    return refused(SERVICE, name, meaning, f"{NO_COMPOSE}, with {instead} there" if instead else NO_COMPOSE)
 
 
 COMPOSE: tuple[Key, ...] = (
@@ -109,14 +110,14 @@ COMPOSE: tuple[Key, ...] = (
     _service("volumes", "Volumes and bind mounts", "Volume="),
     _service("volumes_from", "Volumes of another service", "Volume="),
     _service("working_dir", "Working directory", "WorkingDir="),
-    refused(TOP, "version", "Version of the file format", _NO_COMPOSE),
-    refused(TOP, "name", "Name of the project", _NO_COMPOSE),
-    refused(TOP, "include", "Further files", _NO_COMPOSE),
-    refused(TOP, "services", "The containers", _NO_COMPOSE),
-    refused(TOP, "models", "AI models", _NO_COMPOSE),
-    refused(TOP, "networks", "Networks", _NO_COMPOSE),
-    refused(TOP, "volumes", "Volumes", _NO_COMPOSE),
-    refused(TOP, "secrets", "Secrets", _NO_COMPOSE),
-    refused(TOP, "configs", "Configuration files", _NO_COMPOSE),
-    refused(TOP, "x-*", "Extensions, ignored by the specification", _NO_COMPOSE),
+    refused(TOP, "version", "Version of the file format", NO_COMPOSE),
+    refused(TOP, "name", "Name of the project", NO_COMPOSE),
+    refused(TOP, "include", "Further files", NO_COMPOSE),
+    refused(TOP, "services", "The containers", NO_COMPOSE),
+    refused(TOP, "models", "AI models", NO_COMPOSE),
+    refused(TOP, "networks", "Networks", NO_COMPOSE),
+    refused(TOP, "volumes", "Volumes", NO_COMPOSE),
+    refused(TOP, "secrets", "Secrets", NO_COMPOSE),
+    refused(TOP, "configs", "Configuration files", NO_COMPOSE),
+    refused(TOP, "x-*", "Extensions, ignored by the specification", NO_COMPOSE),
 )

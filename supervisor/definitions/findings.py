@@ -5,7 +5,7 @@ Mutable on purpose, and used inside one compilation only: every part of a compil
 
 from __future__ import annotations
 
-from supervisor.definitions.unitfile import Assignment
+from supervisor.definitions.unitfile import Assignment, Section
 from supervisor.errors import Problem
 
 #: Characters of a message; a longer one quotes a value that is longer than anybody means.
@@ -29,8 +29,12 @@ class Findings:
         self._warnings.append(_problem(self.path, at, message))
 
     def refuse_file(self, line: int, message: str, path: str = "") -> None:
-        """A mistake that belongs to no key; *line* is 0 for the file as a whole, *path* that of a drop-in."""
+        """A mistake that belongs to no key; *path* is that of a drop-in."""
         self._problems.append(Problem(path or self.path, line, "", _fit(message)))
+
+    def refuse_section(self, section: Section, message: object) -> None:
+        """A mistake of *section* as a whole, or of a file that has none."""
+        self.refuse_file(section.line, str(message), section.path)
 
     def warn_file(self, message: str) -> None:
         self._warnings.append(Problem(self.path, 0, "", _fit(message)))

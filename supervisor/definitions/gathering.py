@@ -12,10 +12,9 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from supervisor.definitions import dropins, kinds, templates
+from supervisor.definitions import dropins, foreign, kinds, templates
 from supervisor.definitions.dropins import DropIns, Read
 from supervisor.definitions.findings import Findings
-from supervisor.definitions.quadlet_keys import FILE_KINDS
 from supervisor.definitions.unitfile import UnitFile, parse
 from supervisor.errors import Problem
 
@@ -26,10 +25,7 @@ HOMES = (*dropins.PODMAN, "/etc/ctr")
 _DEPTH = 32
 _DIRECTORIES = 10_000
 
-_REFUSED = {f".{section.lower()}": reason for section, reason in FILE_KINDS.items()} | {
-    ".artifact": ".artifact files are not supported; 'ctrctl pull' fetches images only"
-}
-_SUFFIXES = f"{', '.join(kind.suffix for kind in kinds.KINDS[:-1])} or {kinds.KINDS[-1].suffix}"
+_SUFFIXES = tuple(kind.suffix for kind in kinds.KINDS)
 _DROP_IN_NAMES = tuple(f"{kind.what}.d" for kind in kinds.KINDS)
 _DROP_IN_SUFFIXES = tuple(f"{kind.suffix}.d" for kind in kinds.KINDS)
 
@@ -168,11 +164,11 @@ class _Walk:
             return False
 
     def _file(self, path: str, content: bytes) -> None:
-        suffix = posixpath.splitext(path)[1]
-        if suffix in _REFUSED:
-            self._refuse(path, _REFUSED[suffix])
+        if foreign.is_known(path):
+            self._found.problems.append(foreign.refusal(path, content))
         elif not kinds.of(path):
-            self._refuse(path, f"is not a definition; give a {_SUFFIXES} file or a directory")
+            wanted = f"{', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}"
+            self._refuse(path, f"is not a definition; give a {wanted} file or a directory")
         else:
             self._found.files.setdefault(path, parse(path, content))
 
@@ -212,16 +208,19 @@ class _Walk:
             self._refuse(path, f"is a directory; a {kind.suffix} file was expected")
         elif names is not None:
             self._directory(path, names, depth + 1)
-        elif posixpath.splitext(path)[1] in _REFUSED:
-            self._refuse(path, _REFUSED[posixpath.splitext(path)[1]])
-        elif kind and path not in self._found.files:
-            try:
-                content = self._read(path)
-            except OSError as error:
-                self._refuse(path, f"cannot be read: {error.strerror or error}")
-                return
-            if isinstance(content, bytes):
-                self._file(path, content)
+        elif kind or foreign.is_known(path):
+            self._take(path)
+        elif suffix := foreign.meant(path, _SUFFIXES):
+            self._found.warnings.append(Problem(path, 0, "", f"is no definition, and passed over; was {suffix} meant?"))
+
+    def _take(self, path: str) -> None:
+        try:
+            content = self._read(path)
+        except OSError as error:
+            self._refuse(path, f"cannot be read: {error.strerror or error}")
+            return
+        if isinstance(content, bytes):
+            self._file(path, content)
 
     def _names(self, path: str) -> tuple[str, ...] | None:
         """What is in the directory *path*; None when it is none."""

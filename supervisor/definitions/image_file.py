@@ -39,7 +39,7 @@ def _image(path: str, name: str, lines: Lines, timeout: float, findings: Finding
     reference = lines.get("Image", lambda text: _reference(text, directory), "")
     tag = lines.get("ImageTag", values.image, "")
     if not lines.of("Image"):
-        findings.refuse_file(0, "says not what to fetch; write Image= in [Image]")
+        findings.refuse_section(lines.begin, "says not what to fetch; write Image= in [Image]")
     elif _FILES.match(reference) and not lines.of("ImageTag"):
         findings.refuse(lines.of("Image")[0], "what lies in a file has no certain name; write ImageTag= beside it")
     return ImageSource(

@@ -112,17 +112,22 @@ def name_or_refuse(file: UnitFile, kind: Kind, findings: Findings) -> str:
     try:
         name = defined_name(file, kind)
     except UserError as error:
-        keys = (kind.name_key, "ServiceName") if kind is CONTAINER else (kind.name_key,)
-        written = [at for at in file.of(kind.section) if at.key in keys and at.value]
-        if written and not kind.stem(file.path).endswith("@"):
-            findings.refuse(written[-1], error)
-        else:
-            findings.refuse_file(0, str(error))
+        refuse_name(file, kind, findings, error)
         return "invalid"
     for at in file.of(kind.section):
         if at.key == "ServiceName" and at.value:
             findings.warn(at, _SERVICE_NAME[kind.section].format(name=name, value=unit_stem(file, kind)[:80]))
     return name
+
+
+def refuse_name(file: UnitFile, kind: Kind, findings: Findings, message: object) -> None:
+    """Refuse the name of what *file* defines, where it is written, if it is."""
+    keys = (kind.name_key, "ServiceName") if kind is CONTAINER else (kind.name_key,)
+    written = [at for at in file.of(kind.section) if at.key in keys and at.value]
+    if written and not kind.stem(file.path).endswith("@"):
+        findings.refuse(written[-1], message)
+    else:
+        findings.refuse_section(file.begin(kind.section), message)
 
 
 def check_sections(file: UnitFile, kind: Kind, findings: Findings, needs: str = "") -> None:
@@ -139,7 +144,7 @@ def check_sections(file: UnitFile, kind: Kind, findings: Findings, needs: str = 
             text = f"[{section.name}] is not a section of a {kind.suffix} file; use {names}"
             findings.refuse_file(section.line, text, section.path)
     if not any(section.name == kind.section for section in file.sections):
-        findings.refuse_file(0, f"has no [{kind.section}] section; add one{needs}")
+        findings.refuse_section(file.begin(kind.section), f"has no [{kind.section}] section; add one{needs}")
 
 
 def check_no_unit(file: UnitFile, kind: Kind, findings: Findings) -> None:

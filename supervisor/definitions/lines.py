@@ -33,6 +33,7 @@ class Lines:
         self._stem = stem
         self._unit = unit
         self._more = file.specifiers
+        self.begin = file.begin(section)
         self._lines: dict[str, list[Assignment]] = {}
         for assignment in file.of(section):
             self._take(assignment)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from supervisor.definitions import build_file, image_file, kinds, network_file, pod_file, ports, quadlet, volume_file
 from supervisor.definitions.compiled import Compiled
 from supervisor.definitions.context import Context
 from supervisor.definitions.dropins import Read
+from supervisor.definitions.findings import Findings
 from supervisor.definitions.gathering import gather
 from supervisor.definitions.unitfile import Assignment, UnitFile
 from supervisor.errors import Problem, UserError
@@ -43,11 +44,17 @@ class Loaded:
     pods: tuple[Pod, ...] = ()
     images: tuple[ImageSource, ...] = ()
     builds: tuple[Build, ...] = ()
-    assignments: tuple[Assignment, ...] = ()
-    """Every line that was read, also of files that have mistakes."""
+    files: Mapping[str, UnitFile] = field(default_factory=dict)
+    """What was read, with its drop-ins, also where there are mistakes; by the file that is the source of what it
+    defines."""
     sources: tuple[str, ...] = ()
     """Every definition that was read, and what else may stand for something that is deployed: those that have mistakes,
     or cannot be read, are the source of nothing above."""
+
+    @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        """Every line that was read."""
+        return tuple(at for file in self.files.values() for at in file.assignments)
 
 
 def load(paths: str | Iterable[str], read: Read, context: Context | None = None) -> Loaded:
@@ -75,8 +82,9 @@ def load(paths: str | Iterable[str], read: Read, context: Context | None = None)
     volumes = [volume_file.compile_unit(file, together) for file in _of(files, kinds.VOLUME)]
     compiled: tuple[Compiled[Any], ...] = (*containers, *networks, *volumes, *pods, *images, *builds)
     moved = gathered.templates
-    refused = {problem.file for problem in clashes}
-    problems = [*gathered.problems, *clashes, *(problem for one in compiled for problem in one.problems)]
+    refused = {findings.path for findings in clashes}
+    problems = [*gathered.problems, *(problem for findings in clashes for problem in findings.problems)]
+    problems += [problem for one in compiled for problem in one.problems]
     warnings = [*gathered.warnings, *(warning for one in compiled for warning in one.warnings)]
     return Loaded(
         _valid((one.defined for one in containers), refused, moved),
@@ -87,7 +95,7 @@ def load(paths: str | Iterable[str], read: Read, context: Context | None = None)
         _valid((one.defined for one in pods), refused, moved),
         _valid((one.defined for one in images), refused, moved),
         _valid((one.defined for one in builds), refused, moved),
-        tuple(at for file in files.values() for at in file.assignments),
+        {moved.get(path, path): file for path, file in files.items()},
         (*(moved.get(path, path) for path in files), *gathered.withheld),
     )
 
@@ -107,8 +115,7 @@ def _units(files: Mapping[str, UnitFile]) -> dict[str, str]:
     """The unit that podman would make of each file: its name to the file's."""
     found = {}
     for path, file in files.items():
-        kind = kinds.of(path)
-        assert kind is not None  # gather takes no other files
+        kind = _kind(path)
         found[f"{kinds.unit_stem(file, kind)}.service"] = posixpath.basename(path)
     return found
 
@@ -123,15 +130,14 @@ def _of(files: Mapping[str, UnitFile], kind: kinds.Kind) -> list[UnitFile]:
     return [file for path, file in files.items() if kinds.of(path) is kind]
 
 
-def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Problem]]:
+def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Findings]]:
     """What each file name stands for, and what to say of two files that define the same."""
     names: dict[str, str] = {}
     owner: dict[tuple[str, str], str] = {}
     namesakes: dict[str, str] = {}
-    problems: list[Problem] = []
+    clashes: list[Findings] = []
     for path, file in files.items():
-        kind = kinds.of(path)
-        assert kind is not None  # gather takes no other files
+        kind = _kind(path)
         try:
             name = kinds.defined_name(file, kind)
         except UserError:
@@ -140,14 +146,23 @@ def _names(files: Mapping[str, UnitFile]) -> tuple[dict[str, str], list[Problem]
         first = owner.setdefault((kinds.CONTAINER.what if kind is kinds.POD else kind.what, name), path)
         for one, other in ((path, first), (first, path)) if first != path else ():
             what = f"{posixpath.splitext(other)[1][1:]} '{name}'"
-            problems.append(Problem(one, 0, "", f"{other} defines the {what} too; rename one of them"))
+            clashes.append(Findings(one))
+            text = f"{other} defines the {what} too; rename one of them"
+            kinds.refuse_name(files[one], _kind(one), clashes[-1], text)
         # Others refer to a file's name, and podman reads only one file of each.
         namesake = namesakes.setdefault(posixpath.basename(path), path)
         for one, other in ((path, namesake), (namesake, path)) if namesake not in (path, first) else ():
             text = f"{other} has the same name, by which others refer to it; rename one of them"
-            problems.append(Problem(one, 0, "", text))
+            clashes.append(Findings(one))
+            clashes[-1].refuse_section(files[one].begin(_kind(one).section), text)
         names.setdefault(posixpath.basename(path), name)
-    return names, problems
+    return names, clashes
+
+
+def _kind(path: str) -> kinds.Kind:
+    kind = kinds.of(path)
+    assert kind is not None  # gather takes no other files
+    return kind
 
 
 def _port_clashes(compiled: Iterable[Compiled[Container] | Compiled[Pod]]) -> tuple[Problem, ...]:

@@ -1,7 +1,7 @@
 """A ``.pod`` file in, a `Pod` out. Pure.
 
 The network's keys are read as a container's are (`container_network`); what a container in the pod has of all this is
-in `membership`.
+in `supervisor.spec.membership`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from supervisor.definitions.findings import Findings
 from supervisor.definitions.kinds import CONTAINER
 from supervisor.definitions.labels import labels
 from supervisor.definitions.lines import Lines
-from supervisor.definitions.membership import joined, membership
+from supervisor.definitions.membership import membership, placed
 from supervisor.definitions.podman_args import Extras
 from supervisor.definitions.sections import Neighbours, Sections, compile_sections
 from supervisor.definitions.security import security
@@ -40,6 +40,7 @@ from supervisor.definitions.userns import user_namespace
 from supervisor.errors import UserError
 from supervisor.names import service_unit
 from supervisor.spec.container import Container, Entry, Mount, MountType, NamespaceMode, PullPolicy, UnitSections
+from supervisor.spec.membership import network_mode
 from supervisor.spec.network import NetworkMode
 from supervisor.spec.secret import Secret
 
@@ -68,7 +69,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled[Container]:
     online = Lines(file, "Quadlet", findings, stem=stem, unit=service_unit(name))
     lines = Lines(file, "Container", findings, stem=stem, unit=service_unit(name))
     member = membership(lines, context.pods, findings)
-    network = networking(lines, name, context.names, findings) if member is None else in_pod(member.network)
+    network = networking(lines, name, context.names, findings) if member is None else in_pod(network_mode(member.pod))
     place = mounts.Place(
         posixpath.dirname(file.path), name, context.selinux, context.names, context.apparmor, context.references
     )
@@ -77,7 +78,7 @@ def compile_unit(file: UnitFile, context: Context) -> Compiled[Container]:
     idle = own_section.idle_timeout(file, own, findings, oneshot=sections.oneshot)
     online_first = online.get("DefaultDependencies", values.boolean, True)
     container = replace(container, idle_timeout=idle, network_online=online_first)
-    container = joined(container, member, lines) if member else container
+    container = placed(container, member, lines) if member else container
     return compiled(container, findings, network.ports)
 
 
@@ -192,7 +193,7 @@ def _root(lines: Lines, context: Context, findings: Findings) -> tuple[str | Non
             second[0], f"Image= in {lines.of('Image')[0].where} says something else; keep one of the two"
         )
     elif not lines.of("Image") and not lines.of("Rootfs"):
-        findings.refuse_file(0, "says not what to run; write Image= or Rootfs= in [Container]")
+        findings.refuse_section(lines.begin, "says not what to run; write Image= or Rootfs= in [Container]")
     return image, fetched_by, rootfs
 
 

@@ -22,7 +22,7 @@ _CONTAINER = (
         "Container", "AddHost", "Lines for /etc/hosts, NAME:ADDRESS; the address may be host-gateway", repeatable=True
     ),
     done("Container", "Annotation", "OCI annotations, NAME=VALUE", repeatable=True),
-    done("Container", "AppArmor", "AppArmor profile that is loaded, or unconfined"),
+    done("Container", "AppArmor", "AppArmor profile that is loaded, or unconfined; else ctr-default, if loaded"),
     done("Container", "AutoUpdate", "registry or local: the label io.containers.autoupdate, and no update by itself"),
     no_effect(
         "Container",
@@ -247,7 +247,7 @@ _POD = (
     done("Pod", "SubGIDMap", "Name in /etc/subgid"),
     done("Pod", "SubUIDMap", "Name in /etc/subuid"),
     done("Pod", "UIDMap", "User mapping of the pod's user namespace", repeatable=True),
-    done("Pod", "UserNS", "User namespace of its containers: auto, keep-id, nomap or host"),
+    done("Pod", "UserNS", "User namespace of its containers: auto, keep-id or host"),
     done("Pod", "Volume", "Volumes and bind mounts of each of its containers", repeatable=True),
 )
 

@@ -95,6 +95,7 @@ SERVICE_REFUSED = {
         "NotifyAccess KillMode PIDFile GuessMainPID BusName ExitType Delegate DelegateSubgroup",
         f"{_HAND_OVER}; remove the line",
     ),
+    **_each("ReloadSignal", "counts only with Type=notify-reload; write ReloadSignal= in [Container]"),
     **_each("KillSignal RestartKillSignal", f"{_HAND_OVER}; write StopSignal= in [Container]"),
     **_each(
         "FinalKillSignal SendSIGHUP SendSIGKILL WatchdogSignal",

@@ -72,6 +72,10 @@ class UnitFile:
         """The assignments of *section*, in file order."""
         return tuple(a for a in self.assignments if a.section == section)
 
+    def begin(self, section: str) -> Section:
+        """Where *section* begins, for what concerns it as a whole; the file's first line when it does not."""
+        return next((one for one in self.sections if one.name == section), Section(section, 1))
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:

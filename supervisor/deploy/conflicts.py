@@ -35,7 +35,7 @@ def twice(kind: str, things: Iterable[Defined]) -> Iterator[Problem]:
     for first, second in pairwise(things):
         if first.name == second.name:
             text = f"{kind} '{first.name}' is also defined in {first.source}; rename one of them"
-            yield Problem(second.source, 0, "", text)
+            yield Problem(second.source, 0, "", text, _asked(kind))
 
 
 def taken(
@@ -49,7 +49,7 @@ def taken(
         text = f"{kind} '{thing.name}' is deployed from {old.source or 'the command line'} already"
         verb = "rm" if kind == "container" else f"{kind} rm"
         advice = f"remove it with 'ctrctl {verb} {thing.name}', or choose another name"
-        yield Problem(thing.source, 0, "", f"{text}; {advice}")
+        yield Problem(thing.source, 0, "", f"{text}; {advice}", _asked(kind))
 
 
 def shared_names(
@@ -61,14 +61,21 @@ def shared_names(
     for container in containers:
         if pod := wanted.get(container.name):
             text = f"container '{container.name}' has the name of the pod in {pod.source}; rename one of them"
-            yield Problem(container.source, 0, "", text)
+            yield Problem(container.source, 0, "", text, _asked("container"))
         elif container.name in known:
             text = f"container '{container.name}' has the name of a pod that is deployed"
-            yield Problem(container.source, 0, "", f"{text}; remove that with 'ctrctl pod rm {container.name}'")
+            text += f"; remove that with 'ctrctl pod rm {container.name}'"
+            yield Problem(container.source, 0, "", text, _asked("container"))
     for pod in wanted.values():
         if pod.name in present:
             text = f"pod '{pod.name}' has the name of a container that is deployed"
-            yield Problem(pod.source, 0, "", f"{text}; remove that with 'ctrctl rm {pod.name}', or write PodName=")
+            text += f"; remove that with 'ctrctl rm {pod.name}', or write PodName="
+            yield Problem(pod.source, 0, "", text, _asked("pod"))
+
+
+def _asked(kind: str) -> tuple[str, ...]:
+    """The key that names it."""
+    return (f"{kind.capitalize()}Name",)
 
 
 def users(deployed: Iterable[Deployed], uses: Callable[[Container], Iterable[str]], name: str) -> str:

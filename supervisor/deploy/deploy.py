@@ -53,7 +53,7 @@ from supervisor.render.pod import tree as pod_tree
 from supervisor.render.tree import Tree, tree
 from supervisor.render.users import Accounts
 from supervisor.spec.container import Container
-from supervisor.spec.image import ImageConfig
+from supervisor.spec.image import Image, ImageConfig
 from supervisor.spec.network import Lease, Network
 from supervisor.spec.pod import Pod
 from supervisor.spec.userns import AUTO_SIZE, IdMaps
@@ -123,11 +123,12 @@ class Deployment(Removal):
                 raise DefinitionError(tuple(problems))
             differences = [state.difference(self._layout, t) for t in trees]
             pending = self._pending.read()
-            owed = (pending or frozenset()) & selection.names
+            about = selection.names | set(selection.members(pod.name for pod in selection.pods))
+            owed = (pending or frozenset()) & about
             outdated = [d.tree.name for d in differences if d.tree.name in owed or (d.effective and not d.is_new)]
             connected = [d.tree.name for d in differences if d.tree.name in owed or d.network]
             # With its namespaces, a pod's containers are started anew.
-            affected = list(dict.fromkeys((*outdated, *selection.members(outdated))))
+            affected = list(dict.fromkeys((*outdated, *selection.members(outdated), *sorted(owed))))
             leftovers: tuple[str, ...] = ()
             stopped = self._running(selection.evicted()) if restart else frozenset[str]()
             if not dry_run:
@@ -141,7 +142,7 @@ class Deployment(Removal):
             namespaces = self._active(map(namespace_unit, connected)) if restart else frozenset[str]()
             jobs = None if dry_run else Restarts(self._manager, restarts, namespaces, selection.owners(), stopped)
             if not dry_run:
-                self._pending.paid((pending or frozenset()) - (selection.names if restart else frozenset()))
+                self._pending.paid((pending or frozenset()) - (about if restart else frozenset()))
         # Others may deploy meanwhile.
         failed = jobs.wait() if jobs else ()
         return report(selection, differences, resources, restarts, failed, leftovers)
@@ -194,12 +195,12 @@ class Deployment(Removal):
         allotment = networking.Allotment(known, selection.staying, wanted, busy)
         trees = list(self._render_pods(selection, allotment, shared, facts, problems))
         for defined in containers:
-            # One that only follows its pod keeps its image, and what is wrong with it is the pod's new definition.
+            # One that follows its pod keeps its image, and what is wrong with it is the pod's new definition.
             reference, source, _ = following.get(defined.name, (defined.image or "", defined.source, None))
             try:
                 container = mounting.expanded(defined)
                 name = oci.hostname(container, facts)
-                image = self._store.find(reference) if container.rootfs is None else None
+                image = self._image(reference) if container.rootfs is None else None
                 layers = self._store.layers(image) if image else ()
                 own = Accounts(image.passwd, image.group) if image else host.rootfs_accounts(container.rootfs or "")
                 maps = shared.get(container.pod) or users.of_container(container, image, own)
@@ -208,8 +209,15 @@ class Deployment(Removal):
                 trees.append(tree(container, image, layers, facts, self._layout, accounts, given, volumes))
             except UserError as error:
                 prefix = f"{defined.name}: "
-                problems.append(Problem(source, 0, "", prefix + str(error).removeprefix(prefix)))
+                problems.append(Problem.of(source, error, prefix + str(error).removeprefix(prefix)))
         return trees
+
+    def _image(self, reference: str) -> Image:
+        try:
+            return self._store.find(reference)
+        except UserError as error:
+            error.asked_by("Image", reference)
+            raise
 
     def _pod_users(
         self, selection: Selection, users: idmaps.Allotment, problems: list[Problem]
@@ -221,7 +229,7 @@ class Deployment(Removal):
                 shared[pod.name] = users.maps(pod.name, pod.user_namespace, AUTO_SIZE)
             except UserError as error:
                 shared.pop(pod.name, None)
-                problems.append(Problem(pod.source, 0, "", str(error)))
+                problems.append(Problem.of(pod.source, error))
         return shared
 
     def _render_pods(
@@ -243,7 +251,7 @@ class Deployment(Removal):
                 given = replace(given, document=text)
                 yield pod_tree(pod, selection.members([pod.name]), given, facts, self._layout)
             except UserError as error:
-                problems.append(Problem(pod.source, 0, "", str(error)))
+                problems.append(Problem.of(pod.source, error))
 
     def _write(
         self, differences: list[state.Difference], selection: Selection, resources: Decision

@@ -59,7 +59,8 @@ def rootfs_accounts(rootfs: str) -> Accounts:
     try:
         root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise UserError(f"Rootfs={rootfs}: {_reason(error)}; create the directory or correct the path") from error
+        text = f"Rootfs={rootfs}: {_reason(error)}; create the directory or correct the path"
+        raise UserError(text).asked_by("Rootfs") from error
     try:
         return Accounts(_account_file(root, "passwd"), _account_file(root, "group"))
     finally:

@@ -18,7 +18,7 @@ from supervisor.definitions import idmap_text
 from supervisor.deploy.state import Deployed
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import oci
+from supervisor.render import oci, userns
 from supervisor.render.users import Accounts, User
 from supervisor.spec.container import Container
 from supervisor.spec.image import Image
@@ -138,7 +138,11 @@ class Allotment:
             self._left.append(before.maps)
         if wish is None:
             return None
-        maps = self._maps(wish, before, wish.size or least)
+        try:
+            maps = self._maps(wish, before, wish.size or least)
+        except UserError as error:
+            error.asked_by(userns.KEYS)
+            raise
         self._given[name] = Given(wish, maps)
         return maps
 
@@ -255,7 +259,8 @@ def _mapped(name: str, path: str, text: str, ranges: tuple[IdRange, ...]) -> tup
         parts.append(IdRange(at, start, end - start))
         at += end - start
     if name and not at:
-        raise UserError(f"user namespace: {path} has no range of '{name}'; add one with usermod(8), or name another")
+        text = f"user namespace: {path} has no range of '{name}'; add one with usermod(8), or name another"
+        raise UserError(text).asked_by("SubUIDMap" if path == "/etc/subuid" else "SubGIDMap", name)
     return idmap_text.checked(parts)
 
 

@@ -50,7 +50,8 @@ def expanded(container: Container) -> Container:
     for mount in container.mounts:
         for one in _matching(mount) if mount.type is MountType.GLOB else (mount,):
             if one.target in found:
-                raise UserError(f"mount {one.target}: given twice, once by a pattern; keep one")
+                text = f"mount {one.target}: given twice, once by a pattern; keep one"
+                raise UserError(text).asked_by("Mount Volume Tmpfs", one.target)
             found[one.target] = one
     return replace(container, mounts=tuple(found.values()))
 
@@ -58,7 +59,8 @@ def expanded(container: Container) -> Container:
 def _matching(mount: Mount) -> tuple[Mount, ...]:
     paths = _paths(mount.source)
     if not paths:
-        raise UserError(f"mount {mount.source}: no path of the host matches; make one, or correct the pattern")
+        text = f"mount {mount.source}: no path of the host matches; make one, or correct the pattern"
+        raise UserError(text).asked_by("Mount", mount.source)
     return tuple(
         replace(
             mount,

@@ -40,7 +40,7 @@ def complete(
             network = addresses.complete(definition, tuple(other.network for other in others.values()), busy)
             records[definition.name] = NetworkRecord(definition, network)
         except UserError as error:
-            problems.append(Problem(definition.source, 0, "", str(error)))
+            problems.append(Problem.of(definition.source, error))
     return records
 
 
@@ -145,7 +145,8 @@ def check_shared(containers: Iterable[Container]) -> Iterator[Problem]:
             text = f"container '{other.name}' has no network of its own to share; give it one with Network="
         else:
             continue
-        yield Problem(container.source, 0, "", f"{container.name}: {text}")
+        asked = ("Network", container.network_container)
+        yield Problem(container.source, 0, "", f"{container.name}: {text}", asked)
 
 
 def sharers(containers: Iterable[Container], name: str) -> tuple[str, ...]:

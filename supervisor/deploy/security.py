@@ -18,8 +18,8 @@ _TEXT_MAX = 16 * 1024 * 1024
 
 
 def has_apparmor(layout: Layout) -> bool:
-    """Whether the kernel has AppArmor, and uses it."""
-    return _first_line(layout.root + _APPARMOR) == "Y"
+    """Whether the kernel has AppArmor, uses it, and shows its profiles: inside a container it does not."""
+    return _first_line(layout.root + _APPARMOR) == "Y" and os.path.exists(layout.root + _APPARMOR_PROFILES)
 
 
 def has_selinux(layout: Layout) -> bool:
@@ -66,8 +66,13 @@ def cdi_specs(layout: Layout, containers: Iterable[Container]) -> Iterator[HostT
         except OSError:
             continue
         for name in names:
+            path = f"{layout.root}{directory}/{name}"
+            if os.path.isdir(path):
+                continue
             if name.endswith(cdi.SUFFIXES):
-                yield _read(f"{layout.root}{directory}/{name}")
+                yield _read(path)
+            elif name.endswith(cdi.MISLEADING):
+                yield HostText(path, problem=f"is not read; give it a name that ends in {' or '.join(cdi.SUFFIXES)}")
 
 
 def _read(path: str) -> HostText:

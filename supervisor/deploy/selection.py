@@ -13,6 +13,7 @@ from supervisor.paths import Layout
 from supervisor.render.pod import holder
 from supervisor.render.sharing import namespace_owner
 from supervisor.spec.container import Container
+from supervisor.spec.membership import joined
 from supervisor.spec.pod import Pod
 from supervisor.spec.userns import IdMaps
 
@@ -46,8 +47,10 @@ class Selection:
 
     @property
     def others(self) -> tuple[Deployed, ...]:
-        """What stays as it is."""
-        return tuple(one for one in self.staying if one.name not in self.names)
+        """What is deployed and not applied, as it will be: what is in one of the *pods* follows it."""
+        pods = {pod.name: pod for pod in self.pods}
+        rest = (one for one in self.staying if one.name not in self.names)
+        return tuple(replace(one, container=_in_its_pod(one.container, pods)) for one in rest)
 
     def members(self, pods: Iterable[str]) -> tuple[str, ...]:
         """Names of the containers that will be in one of *pods*, sorted."""
@@ -56,13 +59,14 @@ class Selection:
         return tuple(sorted(container.name for container in every if container.pod in wanted and container.pod))
 
     def following(self, maps: Mapping[str, IdMaps | None]) -> Iterator[tuple[Deployed, Pod]]:
-        """What stays as it is but for its users, which change with its pod's: it as it is to be, and that pod. *maps*:
-        of the pods by name. With the users it had, it would not start, or run as the host's."""
+        """What is not applied itself, and changes with its pod: it as it is to be, and that pod. *maps*: the users of
+        the pods by name."""
         pods = {pod.name: pod for pod in self.pods if pod.name in maps}
         for one in self.others:
-            pod = pods.get(one.container.pod)
-            if pod and (one.container.user_namespace, one.record.id_maps) != (pod.user_namespace, maps[pod.name]):
-                yield replace(one, container=replace(one.container, user_namespace=pod.user_namespace)), pod
+            if pod := pods.get(one.container.pod):
+                before = self.present[one.name]
+                if (one.container, maps[pod.name]) != (before.container, before.record.id_maps):
+                    yield one, pod
 
     def evicted(self) -> tuple[str, ...]:
         """Names of the wanted containers that are in a pod which goes; they stop with it."""
@@ -89,27 +93,18 @@ class Selection:
         every = (*self.containers, *(one.container for one in self.others if one.name not in self.present_pods))
         yield from networking.check_shared(every)
         yield from self._homeless(every)
-        yield from self._misled()
 
     def _homeless(self, containers: Iterable[Container]) -> Iterator[Problem]:
         pods = {pod.name for pod in self.pods} | self.present_pods.keys() - {pod.name for pod in self.gone_pods}
         sources = {pod.name: pod.pod.source for pod in self.gone_pods}
         for container in containers:
             if container.pod in sources and container.pod not in pods and container.name in self.present:
-                text = f"pod {container.pod}: container {container.name} is in it; remove that first"
+                text = f"pod {container.pod}: container {container.name} is in it; apply {container.source} too, "
+                text += f"or remove it with 'ctrctl rm {container.name}'"
                 yield Problem(sources[container.pod], 0, "", text)
             elif container.pod and container.pod not in pods:
                 text = f"{container.name}: pod '{container.pod}', which it is to be in, does not exist"
-                yield Problem(container.source, 0, "", text)
-
-    def _misled(self) -> Iterator[Problem]:
-        """Containers that were compiled for another definition of their pod than the one that will be deployed."""
-        wishes = {pod.name: pod.pod.user_namespace for pod in self.present_pods.values()}
-        wishes |= {pod.name: pod.user_namespace for pod in self.pods}
-        for container in self.containers:
-            if container.user_namespace != wishes.get(container.pod, container.user_namespace):
-                text = "is deployed with other users (UserNS=) than its definition has; apply that too"
-                yield Problem(container.source, 0, "", f"{container.name}: pod {container.pod} {text}")
+                yield Problem(container.source, 0, "", text, ("Pod", container.pod))
 
 
 def select(layout: Layout, containers: Iterable[Container], pods: Iterable[Pod], prune: Prune) -> Selection:
@@ -118,11 +113,19 @@ def select(layout: Layout, containers: Iterable[Container], pods: Iterable[Pod],
     present = {deployed.name: deployed for deployed in state.read_all(layout)}
     present_pods = {deployed.name: deployed for deployed in state.read_pods(layout)}
     names, pod_names = {c.name for c in wanted}, {p.name for p in wanted_pods}
+    # A definition of a pod may have changed since it was read for its containers.
+    pods_to_be = {d.name: d.pod for d in present_pods.values()} | {pod.name: pod for pod in wanted_pods}
     return Selection(
-        wanted,
+        tuple(_in_its_pod(container, pods_to_be) for container in wanted),
         wanted_pods,
         present,
         present_pods,
         tuple(d for d in present.values() if d.name not in names and prune(d.container)),
         tuple(d for d in present_pods.values() if d.name not in pod_names and prune(d.pod)),
     )
+
+
+def _in_its_pod(container: Container, pods: Mapping[str, Pod]) -> Container:
+    """*container* as one of *pods*, by name, has it; as it is when it is in none of them."""
+    pod = pods.get(container.pod)
+    return joined(container, pod) if pod else container

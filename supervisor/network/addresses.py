@@ -73,7 +73,7 @@ def _subnets(
         raise UserError(
             f"a {network.driver.value} network needs the subnet of its parent device, as there is no DHCP; "
             "set its subnet, or IPAMDriver=none"
-        )
+        ).asked_by("Driver")
     if before and _still_fits(before, network, occupied):
         return tuple(_checked(subnet, network) for subnet in before.subnets)
     chosen: list[Block] = [_free_ipv4(network.name, occupied)]
@@ -144,7 +144,8 @@ def _overlap(one: Block, other: Block) -> bool:
 def _check_overlap(block: Block, occupied: Iterable[tuple[Block, str]]) -> None:
     for other, owner in occupied:
         if _overlap(block, other):
-            raise ConflictError(f"subnet {block}: overlaps {owner}; choose another subnet")
+            text = f"subnet {block}: overlaps {owner}; choose another subnet"
+            raise ConflictError(text).asked_by("Subnet", str(block))
 
 
 def _free_ipv4(name: str, occupied: tuple[tuple[Block, str], ...]) -> Block:
@@ -191,7 +192,7 @@ def lease(
             if network is None:
                 raise NotFoundError(
                     f"network {attachment.network}: no such network; 'ctrctl network ls' lists those there are"
-                )
+                ).asked_by("Network", attachment.network)
             others = taken.get(network.name, {})
             recorded = next((item.addresses for item in before if item.network == network.name), ())
             addresses = _addresses(attachment, network, others, recorded)
@@ -209,7 +210,11 @@ def _addresses(
     for version, wish in ((4, attachment.ip), (6, attachment.ip6)):
         subnets = [s for s in network.subnets if ip_network(s.subnet).version == version]
         if wish:
-            found.append(_wished(wish, version, network, subnets, others))
+            try:
+                found.append(_wished(wish, version, network, subnets, others))
+            except UserError as error:
+                error.asked_by("IP IP6 Network", wish)
+                raise
         elif subnets:
             kept = next((a for a in recorded if _fits(a, subnets, others)), None)
             found.append(kept or _lowest_free(network, subnets, others))
@@ -262,7 +267,7 @@ def _lowest_free(network: Network, subnets: list[Subnet], others: Mapping[str, s
     ranges = ", ".join(_range(subnet) for subnet in subnets)
     raise ConflictError(
         f"network {network.name}: no free address left in {ranges}; remove a container, or use a larger subnet"
-    )
+    ).asked_by("Network", network.name)
 
 
 def _range(subnet: Subnet) -> str:

@@ -89,7 +89,7 @@ def _check_ports(attached: tuple[tuple[Network, Lease], ...], ports: tuple[Publi
         raise UserError(
             f"port {ports[0].container}: cannot be published, as {names} is no bridge network that leads out; "
             "attach one, or publish no port"
-        )
+        ).asked_by("PublishPort", str(ports[0].container))
 
 
 # what netavark gets
@@ -217,7 +217,8 @@ def _hosts(container: Container, hostname: str, attached: tuple[tuple[Network, L
     )
     for name, address in container.hosts:
         if address == _HOST_GATEWAY and not host:
-            raise UserError(f"host {name}: there is no {_HOST_GATEWAY} without a bridge network; write an address")
+            text = f"host {name}: there is no {_HOST_GATEWAY} without a bridge network; write an address"
+            raise UserError(text).asked_by("AddHost", name)
         yield _line(f"{host if address == _HOST_GATEWAY else address}\t{name}", f"host {name}")
     given = {name for name, _ in container.hosts}
     if host and (names := [name for name in _HOST_NAMES if name not in given]):

@@ -32,7 +32,8 @@ def of_network(network: Network, others: Iterable[Network]) -> str:
             name = _PREFIX + hashlib.sha256(network.name.encode()).hexdigest()[: _LONGEST - len(_PREFIX)]
     for other in others:
         if other.driver is Driver.BRIDGE and other.interface == name:
-            raise ConflictError(f"interface {name}: is the bridge of network {other.name}; choose another name")
+            text = f"interface {name}: is the bridge of network {other.name}; choose another name"
+            raise ConflictError(text).asked_by("InterfaceName Options", name)
     return name
 
 

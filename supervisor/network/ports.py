@@ -99,4 +99,5 @@ def _free(port: PublishedPort, busy: Collection[tuple[str, int]], avoid: list[Pu
         wanted = range(first, first + port.length)
         if not any((protocol, n) in busy for n in wanted) and not any(collide(candidate, o) for o in avoid):
             return candidate
-    raise ConflictError(f"port {port.container}/{protocol}: no free port in {FIRST}-{LAST}; choose one yourself")
+    text = f"port {port.container}/{protocol}: no free port in {FIRST}-{LAST}; choose one yourself"
+    raise ConflictError(text).asked_by("PublishPort", str(port.container))

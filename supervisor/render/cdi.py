@@ -22,6 +22,8 @@ from supervisor.spec.container import Container
 #: Where specifications lie; those of a later directory win (cdi, DefaultSpecDirs; /var/run is /run).
 DIRECTORIES = ("/etc/cdi", "/run/cdi")
 SUFFIXES = (".json", ".yaml")
+#: Not those of specifications, as with podman; people take them for it.
+MISLEADING = (".yml",)
 
 #: Instead of a device's name: all of that kind, unless the vendor defines one of that name.
 _ALL = "all"
@@ -90,10 +92,10 @@ def _known(specs: tuple[HostText, ...]) -> tuple[dict[str, tuple[HostText, Speci
     for spec in specs:
         try:
             if spec.problem:
-                raise UserError(spec.problem)
+                raise UserError(f"{spec.path}: {spec.problem}")
             found[spec.path] = (spec, _parsed(spec.path, spec.text))
         except UserError as error:
-            broken.append(f"{spec.path}: {error}")
+            broken.append(str(error))
     return found, broken
 
 
@@ -114,7 +116,8 @@ def _chosen(
         return [_winner(f"{kind}={device}", places) for device, places in described.items()]
     if name in described:
         return [_winner(f"{kind}={name}", described[name])]
-    raise UserError(f"device {kind}={name}: {_missing(kind, described, known, broken)}")
+    text = f"device {kind}={name}: {_missing(kind, described, known, broken)}"
+    raise UserError(text).asked_by("AddDevice", f"{kind}={name}")
 
 
 def _winner(device: str, places: list[tuple[str, Specification, Edits]]) -> tuple[str, Specification, Edits]:
@@ -122,7 +125,8 @@ def _winner(device: str, places: list[tuple[str, Specification, Edits]]) -> tupl
     directory = posixpath.dirname(places[-1][0])
     same = [path for path, _, _ in places if posixpath.dirname(path) == directory]
     if len(same) > 1:
-        raise UserError(f"device {device}: both {same[0]} and {same[1]} describe it; remove one of the two")
+        text = f"device {device}: both {same[0]} and {same[1]} describe it; remove one of the two"
+        raise UserError(text).asked_by("AddDevice", device)
     return places[-1]
 
 
@@ -133,6 +137,8 @@ def _missing(
     there = sorted(f"{kind}={name}" for name in described) or others
     if there:
         text = f"no specification describes it; there is {', '.join(there[:20])}"
+    elif broken:
+        text = "no specification that can be read describes it"
     else:
         text = f"no specification of a device in {' or '.join(DIRECTORIES)}; have the vendor's tool write one"
     return f"{text}. {'. '.join(broken)}" if broken else text

@@ -6,13 +6,16 @@ may be worse than none. Every error names the place in the document.
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
-from typing import Any
 
-from supervisor.errors import UserError
+from supervisor.documents.load import load
+from supervisor.documents.value import Value
 
 VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0", "1.1.1")
+#: cdi, parser.go.
+_KIND = re.compile(r"[A-Za-z]([\w.-]*[A-Za-z0-9])?/[A-Za-z]([\w.-]*[A-Za-z0-9])?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9]([\w.:-]*[A-Za-z0-9])?", re.ASCII)
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
@@ -79,151 +82,101 @@ class Specification:
     devices: tuple[tuple[str, Edits], ...]
 
 
-class _At:
-    """An object of the document and its place in it."""
-
-    def __init__(self, value: object, place: str, known: str) -> None:
-        if not isinstance(value, dict):
-            raise UserError(f"{place or 'the document'}: is not an object")
-        self.members: dict[str, Any] = value
-        self._place = place
-        for name in value:
-            if name not in known.split():
-                raise UserError(f"{self.where(str(name))}: is not known to this version of ctr")
-
-    def where(self, name: str) -> str:
-        return f"{self._place}.{name}" if self._place else name
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.members.get(name)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str) or "\0" in value:
-            raise UserError(f"{self.where(name)}: is not a text")
-        return value
-
-    def path(self, name: str, default: str | None = None) -> str:
-        value = self.text(name, default)
-        if not value.startswith("/"):
-            raise UserError(f"{self.where(name)}: is not an absolute path")
-        return value
-
-    def number(self, name: str) -> int | None:
-        value = self.members.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
-            raise UserError(f"{self.where(name)}: is not a number from 0 to 4294967295")
-        return value
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        found = self.items(name)
-        if not all(isinstance(item, str) and "\0" not in item for _, item in found):
-            raise UserError(f"{self.where(name)}: is not a list of texts")
-        return tuple(item for _, item in found)
-
-    def items(self, name: str) -> tuple[tuple[str, Any], ...]:
-        """The elements of a list with their places; a list that is missing is empty."""
-        value = self.members.get(name)
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            raise UserError(f"{self.where(name)}: is not a list")
-        return tuple((f"{self.where(name)}[{number}]", item) for number, item in enumerate(value))
-
-
 def parse(path: str, text: str) -> Specification:
-    """The specification in the file *path*, JSON or YAML by its name. Raises `UserError`."""
-    try:
-        document = _yaml(text) if path.endswith((".yaml", ".yml")) else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"cannot be read: {' '.join(str(error).split())}") from error
-    top = _At(document, "", "cdiVersion kind annotations devices containerEdits")
-    version = top.text("cdiVersion").removeprefix("v")
+    """The specification in the file *path*, JSON or YAML by its name. Raises `UserError` with file, line and place."""
+    top = load(path, text).members("cdiVersion kind annotations devices containerEdits")
+    version = top["cdiVersion"].text().removeprefix("v")
     if version not in VERSIONS:
-        raise UserError(f"cdiVersion: '{version}' is not known to this version of ctr; it reads up to {VERSIONS[-1]}")
-    devices = []
-    for place, item in top.items("devices"):
-        device = _At(item, place, "name annotations containerEdits")
-        devices.append((device.text("name"), _edits(device.members.get("containerEdits"), f"{place}.containerEdits")))
+        raise top["cdiVersion"].error(f"'{version}' is not known to this version of ctr; it reads up to {VERSIONS[-1]}")
+    kind = top["kind"].text()
+    if not _KIND.fullmatch(kind):
+        raise top["kind"].error(f"'{kind}' is not VENDOR/CLASS of letters, digits, '.', '-' and '_'")
+    devices: dict[str, Edits] = {}
+    for item in top["devices"].items():
+        device = item.members("name annotations containerEdits")
+        name = device["name"].text()
+        if not _NAME.fullmatch(name):
+            raise device["name"].error(f"'{name}' is not a name of letters, digits, '.', '-', '_' and ':'")
+        if name in devices:
+            raise device["name"].error(f"'{name}' is there twice")
+        devices[name] = _edits(device.get("containerEdits"))
     if not devices:
-        raise UserError("devices: are missing")
-    return Specification(top.text("kind"), _edits(top.members.get("containerEdits"), "containerEdits"), tuple(devices))
+        raise top["devices"].error("is empty")
+    return Specification(kind, _edits(top.get("containerEdits")), tuple(devices.items()))
 
 
-def _yaml(text: str) -> object:
-    try:
-        import yaml
-    except ImportError as error:
-        advice = "install the package 'python3-yaml', or have it as JSON (nvidia-ctk cdi generate --format=json)"
-        raise UserError(f"is YAML, and this host has no parser for that; {advice}") from error
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-
-
-def _edits(value: object, place: str) -> Edits:
+def _edits(value: Value | None) -> Edits:
     if value is None:
         return Edits()
-    found = _At(value, place, "env deviceNodes netDevices mounts hooks additionalGids intelRdt")
+    found = value.members("env deviceNodes netDevices mounts hooks additionalGids intelRdt")
     for name, reason in (
         ("netDevices", "network interfaces are not moved into containers"),
         ("intelRdt", "caches are not divided among containers"),
     ):
-        if found.members.get(name):
-            raise UserError(f"{found.where(name)}: {reason} by ctr; generate the file without it")
+        unable = found.get(name)
+        if unable and unable.node.value:
+            raise unable.error(f"{reason} by ctr; generate the file without it")
+    groups = (_group(item) for item in found.items("additionalGids"))
     return Edits(
-        tuple(_variable(text, found.where("env")) for text in found.texts("env")),
-        tuple(_node(item, where) for where, item in found.items("deviceNodes")),
-        tuple(_mount(item, where) for where, item in found.items("mounts")),
-        tuple(_hook(item, where) for where, item in found.items("hooks")),
-        tuple(_group(item, where) for where, item in found.items("additionalGids")),
+        tuple(_variable(item) for item in found.items("env")),
+        tuple(_node(item) for item in found.items("deviceNodes")),
+        tuple(_mount(item) for item in found.items("mounts")),
+        tuple(_hook(item) for item in found.items("hooks")),
+        tuple(group for group in groups if group),  # "values of 0 are ignored"
     )
 
 
-def _variable(text: str, place: str) -> tuple[str, str]:
+def _variable(item: Value) -> tuple[str, str]:
+    text = item.text()
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise UserError(f"{place}: '{text}' is not NAME=VALUE")
+        raise item.error(f"'{text}' is not NAME=VALUE")
     return name, value
 
 
-def _node(value: object, place: str) -> NodeEdit:
-    node = _At(value, place, "path hostPath type major minor fileMode permissions uid gid")
+def _path(value: Value) -> str:
+    path = value.text()
+    if not path.startswith("/"):
+        raise value.error("is not an absolute path")
+    return path
+
+
+def _node(item: Value) -> NodeEdit:
+    node = item.members("path hostPath type major minor fileMode permissions uid gid")
     kind, access = node.text("type", ""), node.text("permissions", "") or "rwm"
     if kind not in ("", "b", "c", "u", "p") or not set(access) <= set("rwm"):
-        raise UserError(f"{place}: type '{kind}' and permissions '{access}' are not those of a device node")
-    path = node.path("path")
+        raise item.error(f"type '{kind}' and permissions '{access}' are not those of a device node")
+    path = _path(node["path"])
     return NodeEdit(
         path,
-        node.path("hostPath", "") if node.members.get("hostPath") else path,
+        _path(node["hostPath"]) if node.text("hostPath", "") else path,
         "c" if kind == "u" else kind,
         node.number("major"),
         node.number("minor"),
-        node.number("fileMode"),
+        node.number("fileMode", octal=True),
         node.number("uid"),
         node.number("gid"),
         access,
     )
 
 
-def _mount(value: object, place: str) -> MountEdit:
-    mount = _At(value, place, "hostPath containerPath options type")
+def _mount(item: Value) -> MountEdit:
+    mount = item.members("hostPath containerPath options type")
     return MountEdit(
-        mount.path("hostPath"), mount.path("containerPath"), mount.text("type", ""), mount.texts("options")
+        _path(mount["hostPath"]), _path(mount["containerPath"]), mount.text("type", ""), mount.texts("options")
     )
 
 
-def _hook(value: object, place: str) -> HookEdit:
-    hook = _At(value, place, "hookName path args env timeout")
-    when = hook.text("hookName")
+def _hook(item: Value) -> HookEdit:
+    hook = item.members("hookName path args env timeout")
+    when = hook["hookName"].text()
     if when not in HOOKS:
-        raise UserError(f"{place}.hookName: '{when}' is not one of {', '.join(HOOKS)}")
-    return HookEdit(when, hook.path("path"), hook.texts("args"), hook.texts("env"), hook.number("timeout"))
+        raise hook["hookName"].error(f"'{when}' is not one of {', '.join(HOOKS)}")
+    return HookEdit(when, _path(hook["path"]), hook.texts("args"), hook.texts("env"), hook.number("timeout"))
 
 
-def _group(value: object, place: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32 - 1:
-        raise UserError(f"{place}: is not a group's number")
-    return value
+def _group(item: Value) -> int:
+    group = item.number()
+    if group == 2**32 - 1:
+        raise item.error("is not a group's number")
+    return group

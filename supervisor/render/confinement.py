@@ -14,20 +14,31 @@ from supervisor.render.facts import HostFacts
 from supervisor.spec.container import Container
 
 _UNCONFINED = "unconfined"
+#: Loaded by contrib/install and at boot, where the host has AppArmor's programs (contrib/apparmor).
+_DEFAULT = "ctr-default"
 
 
 def process(container: Container, facts: HostFacts) -> dict[str, Any]:
     """Members of OCI ``process``. Raises `UserError` for an AppArmor profile that is not loaded."""
     found: dict[str, Any] = {}
-    profile = container.security.apparmor
-    if profile and facts.apparmor is not None:
-        if profile != _UNCONFINED and profile not in facts.apparmor:
-            advice = "load its file with 'apparmor_parser --replace FILE', or write unconfined"
-            raise UserError(f"AppArmor profile '{profile}': is not loaded on this host; {advice}")
+    if profile := _apparmor(container, facts.apparmor):
         found["apparmorProfile"] = profile
     if label := labels.labels(container, facts.selinux).process:
         found["selinuxLabel"] = label
     return found
+
+
+def _apparmor(container: Container, loaded: frozenset[str] | None) -> str:
+    """The profile; '' for none, with which the kernel would still apply the host's to programs by their path."""
+    wanted = container.security.apparmor
+    if loaded is None:
+        return ""
+    if not wanted:
+        return _DEFAULT if _DEFAULT in loaded and not container.privileged else ""
+    if wanted != _UNCONFINED and wanted not in loaded:
+        advice = "load its file with 'apparmor_parser --replace FILE', or write unconfined"
+        raise UserError(f"AppArmor profile '{wanted}': is not loaded on this host; {advice}").asked_by("AppArmor")
+    return wanted
 
 
 def linux(container: Container, bounding: tuple[str, ...], facts: HostFacts) -> dict[str, Any]:
@@ -63,8 +74,9 @@ def _filters(container: Container, bounding: tuple[str, ...], facts: HostFacts) 
     profile = next((file for file in facts.seccomp_profiles if file.path == wanted), None)
     if profile is None or profile.problem:
         reason = profile.problem if profile else "not there"
-        raise UserError(f"seccomp profile {wanted}: {reason}; correct the path, or write unconfined")
+        text = f"seccomp profile {wanted}: {reason}; correct the path, or write unconfined"
+        raise UserError(text).asked_by("SeccompProfile")
     try:
         return seccomp.evaluate(profile.text, bounding, facts.architecture, facts.kernel)
     except UserError as error:
-        raise UserError(f"{wanted}: {error}") from error
+        raise UserError(f"{wanted}: {error}").asked_by("SeccompProfile") from error

@@ -37,6 +37,12 @@ _RUNTIME_MAKES = frozenset(
     f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "console", "ptmx", "tty")
 )
 
+#: The keys of [Service] that name nodes, for refusals.
+_LIMITS = (
+    "DeviceAllow IODeviceWeight IODeviceLatencyTargetSec IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax "
+    "IOWriteIOPSMax"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -87,7 +93,7 @@ def _named(text: str, facts: HostFacts) -> tuple[Device, ...]:
     )
     if not found and not is_optional(text):
         what = "no such device node on this host, nor a directory with any"
-        raise UserError(f"device {source}: {what}; load its driver, or drop AddDevice=")
+        raise UserError(f"device {source}: {what}; load its driver, or drop AddDevice=").asked_by("AddDevice", source)
     return found
 
 
@@ -127,7 +133,8 @@ def check_limited(container: Container, facts: HostFacts) -> None:
     known = {node.path for node in facts.devices}
     for path in limited(container):
         if path not in known:
-            raise UserError(f"device {path}: no such device node on this host; load its driver, or drop the limit")
+            text = f"device {path}: no such device node on this host; load its driver, or drop the limit"
+            raise UserError(text).asked_by(_LIMITS, path)
 
 
 def policy(container: Container, facts: HostFacts) -> tuple[tuple[str, str], ...]:

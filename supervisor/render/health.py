@@ -92,11 +92,12 @@ def companions(container: Container, image: Image | None) -> list[str]:
 
 def _check(container: Container, found: HealthCheck | None) -> None:
     if container.notify is Notify.HEALTHY and found is None:
-        raise UserError("Notify=healthy: there is no health check to wait for; set HealthCmd=")
+        raise UserError("Notify=healthy: there is no health check to wait for; set HealthCmd=").asked_by("Notify")
     changes = container.health_changes or HealthChanges()
     for key, asked in (("OnFailure", changes.action not in (None, HealthAction.NONE)), ("StartupCmd", changes.startup)):
         if asked and found is None:
-            raise UserError(f"Health{key}=: the image has no health check of its own; set HealthCmd=")
+            text = f"Health{key}=: the image has no health check of its own; set HealthCmd="
+            raise UserError(text).asked_by(f"Health{key}")
     if container.notify is not Notify.STARTED and container.oneshot:
         raise UserError("Notify=: a container that runs to completion has started when it has ended; remove it")
     for command in (found.command, found.startup.command if found.startup else ("x",)) if found else ():

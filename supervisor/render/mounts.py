@@ -103,7 +103,7 @@ def mounts(
     users += [_user_mount(mount, mount.source, facts) for mount in secrets.mounts(container, layout)]
     targets = [m.destination for m in users]
     if twice := next((t for t in targets if targets.count(t) > 1), None):
-        raise UserError(f"mount {twice}: given twice; keep one")
+        raise UserError(f"mount {twice}: given twice; keep one").asked_by("Volume Mount Tmpfs Secret", twice)
     taken = {m.destination: m for m in users}
     if container.read_only and container.read_only_tmpfs:
         by_target |= {t: _tmpfs(t, ("rw",)) for t in READ_ONLY_TMPFS}
@@ -240,7 +240,8 @@ def _ours(container: Container, facts: HostFacts, layout: Layout, own_files: tup
         found.append(_localtime(container.timezone, facts))
     if container.run_init:
         if not facts.init_path:
-            raise UserError("RunInit=: this host has neither tini nor catatonit; install the package 'tini'")
+            text = "RunInit=: this host has neither tini nor catatonit; install the package 'tini'"
+            raise UserError(text).asked_by("RunInit")
         found.append(OciMount(INIT_TARGET, "bind", facts.init_path, ("bind", "rprivate", "ro")))
     return found
 
@@ -258,7 +259,8 @@ def _zone_file(zone: str) -> str:
 def _localtime(zone: str, facts: HostFacts) -> OciMount:
     path = _zone_file(zone)
     if path not in facts.existing:
-        raise UserError(f"timezone '{zone}': {path} does not exist; correct the name, or install the package 'tzdata'")
+        text = f"timezone '{zone}': {path} does not exist; correct the name, or install the package 'tzdata'"
+        raise UserError(text).asked_by("Timezone")
     return OciMount("/etc/localtime", "bind", path, ("bind", "rprivate", "ro", "nosuid", "noexec", "nodev"))
 
 
@@ -272,7 +274,8 @@ def _user_mount(mount: Mount, source: str, facts: HostFacts) -> OciMount:
     options = tuple(o for o in mount.options if o not in _NO_RUNTIME_OPTION and not o.startswith(_NO_RUNTIME_VALUE))
     if mount.type is MountType.TMPFS:
         if "noswap" in options and facts.kernel < _NOSWAP:
-            raise UserError(f"mount {target}: option 'noswap' needs Linux 6.4; drop it, or boot a newer kernel")
+            text = f"mount {target}: option 'noswap' needs Linux 6.4; drop it, or boot a newer kernel"
+            raise UserError(text).asked_by("Tmpfs Mount Volume", target)
         return _tmpfs(target, options)
     if mount.type in (MountType.RAMFS, MountType.DEVPTS):
         return _made(mount.type, target, options)

@@ -189,7 +189,8 @@ def hosts_file(container: Container, facts: HostFacts) -> str:
     text = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{names}\n"
     for name, address in container.hosts:
         if address == "host-gateway":
-            raise UserError(f"host entry '{name}': with Network=none there is no way to the host; write an address")
+            text = f"host entry '{name}': with Network=none there is no way to the host; write an address"
+            raise UserError(text).asked_by("AddHost", name)
         text += f"{address}\t{name}\n"
     return text
 

@@ -79,7 +79,8 @@ def _stored(image: str, facts: HostFacts) -> StoredImage:
     for found in facts.images:
         if found.reference == image:
             return found
-    raise UserError(f"image {image}: is to be mounted, and not here; get it with 'ctrctl pull {image}'")
+    text = f"image {image}: is to be mounted, and not here; get it with 'ctrctl pull {image}'"
+    raise UserError(text).asked_by("Mount Volume", image)
 
 
 def _image(mount: Mount, known: Mapping[str, Volume]) -> str:

@@ -128,7 +128,7 @@ def _links(pod: Pod, layout: Layout) -> tuple[Link, ...]:
 
 
 def _install(pod: Pod) -> tuple[Entry, ...]:
-    """Of a pod that stops with its last container, WantedBy= is its containers' (`supervisor.definitions.membership`):
+    """Of a pod that stops with its last container, WantedBy= is its containers' (`supervisor.spec.membership`):
     what multi-user.target wants would be needed for ever."""
     if pod.exit_policy is ExitPolicy.CONTINUE:
         return pod.unit.install

@@ -43,7 +43,8 @@ def service_lines(container: Container, facts: HostFacts) -> list[str]:
     lines = []
     for name in names(container):
         if check_name(name, "secret name") not in found:
-            raise UserError(f"secret '{name}': does not exist; create it with 'ctrctl secret create {name} FILE'")
+            text = f"secret '{name}': does not exist; create it with 'ctrctl secret create {name} FILE'"
+            raise UserError(text).asked_by("Secret", name)
         path, encrypted = found[name]
         lines.append(f"{'LoadCredentialEncrypted' if encrypted else 'LoadCredential'}={name}:{path}")
     return lines

@@ -22,6 +22,9 @@ from supervisor.spec.userns import IdMaps, IdRange, UserNamespaceMode
 #: Idmapped layers below overlayfs, and EROFS as one.
 _KERNEL = (5, 19)
 
+#: The keys that ask for one, for refusals.
+KEYS = "UserNS UIDMap GIDMap SubUIDMap SubGIDMap RemapUsers RemapUid RemapGid"
+
 
 def owner(container: Container) -> str:
     """Whose user namespace *container* is in, if it is in one."""
@@ -86,7 +89,7 @@ def plan_lines(
         return
     if facts.kernel < _KERNEL:
         text = f"UserNS=: needs Linux {_KERNEL[0]}.{_KERNEL[1]}, this is {facts.kernel[0]}.{facts.kernel[1]}"
-        raise UserError(f"{text}; boot a newer kernel, or write UserNS=host")
+        raise UserError(f"{text}; boot a newer kernel, or write UserNS=host").asked_by(KEYS)
     outside(user.uid, maps.uids, "user")
     for group in (user.gid, *user.groups, *cdi.edits(container, facts.cdi_specs).groups):
         outside(group, maps.gids, "group")
@@ -104,7 +107,8 @@ def outside(number: int, ranges: tuple[IdRange, ...], what: str) -> int:
     if host >= 0:
         return host
     count = sum(one.length for one in ranges)
-    raise UserError(f"{what} {number}: is not among the {count} of its user namespace; map it, or enlarge that")
+    text = f"{what} {number}: is not among the {count} of its user namespace; map it, or enlarge that"
+    raise UserError(text).asked_by(f"User Group GroupAdd {KEYS}", str(number))
 
 
 def owner_outside(uid: int, gid: int, maps: IdMaps | None) -> tuple[int, int]:

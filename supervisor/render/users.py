@@ -59,7 +59,8 @@ def _user(wanted: str, accounts: Accounts, origin: str) -> tuple[int, int, str, 
             return int(row[2]), int(row[3]), row[0], row[5] or "/"
     if is_id(wanted):
         return int(wanted), 0, "", "/root" if wanted == "0" else "/"
-    raise UserError(f"user '{wanted}': not in /etc/passwd of {origin}; use one that is there, or a number")
+    text = f"user '{wanted}': not in /etc/passwd of {origin}; use one that is there, or a number"
+    raise UserError(text).asked_by("User", wanted)
 
 
 def _group(wanted: str, accounts: Accounts, origin: str) -> int:
@@ -68,7 +69,8 @@ def _group(wanted: str, accounts: Accounts, origin: str) -> int:
             return int(row[2])
     if is_id(wanted):
         return int(wanted)
-    raise UserError(f"group '{wanted}': not in /etc/group of {origin}; use one that is there, or a number")
+    text = f"group '{wanted}': not in /etc/group of {origin}; use one that is there, or a number"
+    raise UserError(text).asked_by("Group GroupAdd User", wanted)
 
 
 def knows_user(accounts: Accounts, uid: int) -> bool:

@@ -100,7 +100,8 @@ def plan_lines(
         if "U" in mount.options and mounts.has_source(mount) and not mounts.is_sealed(mount, known):
             whole = mounts.source_on_host(mount, layout)
             if whole.rstrip("/") in SYSTEM_DIRECTORIES:
-                raise UserError(f"mount {mount.target}: option U would give away {whole}, a directory of the system")
+                text = f"mount {mount.target}: option U would give away {whole}, a directory of the system"
+                raise UserError(text).asked_by("Volume Mount", mount.target)
             uid, gid = userns.owner_outside(user.uid, user.gid, id_maps)
             yield "chown", _columns(source, f"{uid}:{gid}")
     yield from _relabelled(container, known, facts, layout)
@@ -115,7 +116,8 @@ def _relabelled(
         source = mounts.source_on_host(mount, layout)
         if (label := labels.relabelled(mount, found)) and not mounts.is_sealed(mount, known):
             if source.rstrip("/") in SYSTEM_DIRECTORIES:
-                raise UserError(f"mount {mount.target}: option z would label {source}, a directory of the system")
+                text = f"mount {mount.target}: option z would label {source}, a directory of the system"
+                raise UserError(text).asked_by("Volume Mount", mount.target)
             asked = "z" in mount.options or "Z" in mount.options
             yield "relabel", _columns(source, label, "" if asked else "1")
 

@@ -15,13 +15,24 @@ _ABOUT_THE_PROGRAM = ("executable file", "open executable", "the path `", 'exec:
 _MISSING = ("no such file or directory", "not found in $path")
 
 
+#: What a profile's name is written to (proc_pid_attr(5)), which both name; the kernel knows no such profile.
+_CONFINING = ("/attr/apparmor/exec", "/attr/exec")
+_NOT_LOADED = (
+    "the AppArmor profile (ctr-default, unless AppArmor= names another) is not loaded; "
+    "load its file with 'apparmor_parser --replace FILE', or see what 'ctrctl apply' says"
+)
+
+
 def message(log: str) -> str:
-    """The runtime's own words in its log file (``--log``): the last error, without runc's time stamp."""
+    """The runtime's own words in its log file (``--log``): the last error, without runc's time stamp. What they leave
+    dark is explained."""
     lines = [line for line in log.splitlines() if line and ("level=" not in line or "level=error" in line)]
     if not lines:
         return ""
     _, found, text = lines[-1].partition(' msg="')
-    return text.removesuffix('"').replace('\\"', '"') if found else lines[-1]
+    text = text.removesuffix('"').replace('\\"', '"') if found else lines[-1]
+    unconfinable = any(path in text for path in _CONFINING) and _MISSING[0] in text.lower()
+    return f"{text}: {_NOT_LOADED}" if unconfinable else text
 
 
 def exit_code(text: str) -> int:

@@ -132,6 +132,22 @@ class UnitSections:
     install: tuple[Entry, ...] = ()
 
 
+#: Seconds between the stop signal and SIGKILL for who says nothing.
+STOP_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a container in a pod says itself where its pod has a say too: from this and the pod,
+    `supervisor.spec.membership` makes what it has."""
+
+    starts: bool = True
+    """Whether the pod starts it (``StartWithPod=``)."""
+    mounts: tuple[Mount, ...] = ()
+    stop_timeout: float | None = None
+    unit: UnitSections = field(default_factory=UnitSections)
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
     """One container. Unset is None (or an empty tuple): the image's own value, else podman's default, applies."""
@@ -174,6 +190,8 @@ class Container:
     pod: str = ""
     """Name of the pod it is in: its network (NetworkMode.POD), ipc and uts namespaces, and user namespace if it has
     one."""
+    membership: Membership | None = None
+    """In a pod."""
     pid_namespace: NamespaceMode = NamespaceMode.OWN
     ipc_namespace: NamespaceMode = NamespaceMode.OWN
     uts_namespace: NamespaceMode = NamespaceMode.OWN
@@ -234,7 +252,7 @@ class Container:
     """Keep stdin open (``run -i``); otherwise it is /dev/null."""
     stop_signal: str | None = None
     """A name with SIG prefix, or a number in decimal."""
-    stop_timeout: float = 10.0
+    stop_timeout: float = STOP_TIMEOUT
     """Seconds between the stop signal and SIGKILL."""
     reload_signal: str | None = None
     """What ``systemctl reload`` sends; a name with SIG prefix, or a number."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -76,11 +77,8 @@ NASTY = (
     *("\\\\" * 1500, '"a"' * 1000, "%" * 3001),
 )  # fmt: skip
 
-#: Refusals of a whole file, which have no key.
-_WHOLE_FILE = re.compile(
-    r"says not what to |has no \[\w+\] section|.* defines the \w+ '.*' too|the (file's )?name '.*|'.*' is a template|"
-    "is a template, and no instance of it is here|.* has the same name, by which others refer to it"
-)
+#: Warnings of a file that is not read at all, which have no line.
+_UNREAD = re.compile("is a template, and no instance of it is here|is no definition, and passed over")
 #: What the units that are written for a container consist of.
 SECTIONS = frozenset({"Unit", "Service", "Install", "Timer", "Mount", "X-Container", "X-Probe"})
 #: Seconds of this process that a directory of a few files may take; a hundredth is usual.
@@ -140,8 +138,11 @@ def check(files: Mapping[str, str | bytes], limit: float = LIMIT) -> Loaded:
     loaded = load(HOME, read, HOST)
     taken = time.process_time() - began
     assert taken < limit, f"took {taken:.1f} s"
+    texts = {f"{HOME}/{name}": text for name, text in content.items()}
+    for problem in loaded.problems:
+        assert problem.line or problem.file not in texts, f"names no line: {problem!r}"
     for problem in (*loaded.problems, *loaded.warnings):
-        _check_problem(problem, {f"{HOME}/{name}": text for name, text in content.items()})
+        _check_problem(problem, texts)
     refused = {problem.file for problem in loaded.problems}
     for one in (*loaded.containers, *loaded.networks, *loaded.volumes, *loaded.pods, *loaded.images, *loaded.builds):
         assert one.source not in refused, f"{one.source} is refused, and compiled"
@@ -158,7 +159,7 @@ def _check_problem(problem: Problem, content: Mapping[str, bytes]) -> None:
     assert len(text) < 1000, f"floods: {problem!r}"
     if problem.file not in content or not problem.line:
         assert not problem.key, f"has a key and no line: {problem!r}"
-        assert problem.file not in content or _WHOLE_FILE.match(text), f"names no line: {problem!r}"
+        assert problem.file not in content or _UNREAD.match(text), f"names no line: {problem!r}"
         return
     decoded = content[problem.file].decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     lines = re.split(r"\r\n|\n|\r", decoded)
@@ -169,12 +170,16 @@ def _check_problem(problem: Problem, content: Mapping[str, bytes]) -> None:
         begins = line.endswith("\\") and problem.key.startswith(line[:-1])
         assert begins or line.startswith(problem.key), f"the key is not in that line: {problem!r}: {line[:80]!r}"
     else:
-        # Only what is no assignment of any key.
-        broken = unitfile.parse("x", content[problem.file]).problems
-        assert broken or _SECTION.search(text), f"names no key: {problem!r}"
+        _check_keyless(problem, unitfile.parse(problem.file, content[problem.file]))
 
 
-_SECTION = re.compile(r"\[[^\]]*\]")
+def _check_keyless(problem: Problem, file: UnitFile) -> None:
+    """Only a line that is no assignment, and a section as a whole, have no key. A file may lack the section."""
+    headers = {section.line for section in file.sections}
+    own = KINDS.get(posixpath.splitext(problem.file)[1], ("", ""))[0]
+    has_none = own and all(section.name != own for section in file.sections)
+    is_whole = problem.line in headers or (has_none and problem.line == 1)
+    assert problem in file.problems or is_whole, f"names no key: {problem!r}"
 
 
 def _check_rendered(container: Container) -> None:

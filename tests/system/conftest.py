@@ -16,6 +16,7 @@ Every test is checked for leaks (module `leaks`): units, processes, mounts, cont
 that are there after it and were not before fail it. A failing test shows the state and journal of ctr's units.
 
 Markers: ``controllers`` the test needs control group controllers (memory, pids…) and is skipped where there are none;
+``apparmor`` it needs a kernel that uses AppArmor, and is skipped on others;
 ``reboot`` it reboots the host: runs only with ``--reboot``, and then nothing else runs.
 """
 
@@ -45,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Our markers."""
     config.addinivalue_line("markers", "controllers: needs control group controllers")
+    config.addinivalue_line("markers", "apparmor: needs a kernel that uses AppArmor")
     config.addinivalue_line("markers", "reboot: reboots the host; runs only with --reboot")
 
 
@@ -55,10 +57,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if unfit:
         config.hook.pytest_deselected(items=unfit)
         items[:] = [item for item in items if item not in unfit]
-    if not hostkit.controllers() >= {"memory", "pids"}:
-        skip = pytest.mark.skip(reason="this host has no memory and pids controllers; contrib/testbed vm has them")
+    for marker, is_there, what in (
+        ("controllers", hostkit.controllers() >= {"memory", "pids"}, "memory and pids controllers"),
+        ("apparmor", hostkit.has_apparmor(), "AppArmor"),
+    ):
+        skip = pytest.mark.skip(reason=f"this host has no {what}; contrib/testbed vm has")
         for item in items:
-            if item.get_closest_marker("controllers"):
+            if item.get_closest_marker(marker) and not is_there:
                 item.add_marker(skip)
 
 

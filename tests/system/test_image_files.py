@@ -130,6 +130,7 @@ def test_tries_and_time(define: Define) -> None:
     define("slow", f"[Image]\nImage=127.0.0.1:{port}/web\nRetry=2\nRetryDelay=10ms\n", suffix=".image", apply=False)
     failed = ctrctl("apply", check=False)
     assert failed.stderr.count("trying again in 0.01 s") == 2
-    assert "connection refused" in failed.stderr.splitlines()[-1]
+    last = failed.stderr.splitlines()[-1]
+    assert "/etc/ctr/slow.image:2: Image=: " in last and "connection refused" in last
     assert not systemctl("list-units", "--plain", "--no-legend", "--state=failed", "ctr*").stdout
     assert not list(Path("/run/systemd/system").glob("ctr-store@*"))

@@ -18,6 +18,8 @@ import pytest
 from hostkit import DEFINITIONS, ctrctl, main_pid, run, service, systemctl, wait_until
 from insidekit import Facts
 
+Define = Callable[..., str]
+
 EXAMPLES = Path(__file__).parents[1] / "examples/compare"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.container"))
 #: podman cannot start it where the host has no controllers.
@@ -241,4 +243,28 @@ def test_the_same_limits_of_memory_and_tasks(under_ctr: dict[str, Facts], play: 
         run("podman", "rm", "--force", "--ignore", LIMITED)
     swap = host["MemorySwap"] - host["Memory"]
     theirs = {"memory": str(host["Memory"]), "swap": str(swap), "pids": str(host["PidsLimit"])}
-    assert under_ctr[LIMITED]["rendered"] == theirs == {"memory": "67108864", "swap": "67108864", "pids": "50"}
+    assert under_ctr[LIMITED]["rendered"] == theirs == {"memory": "67108864", "swap": "33554432", "pids": "50"}
+
+
+@pytest.mark.controllers
+def test_the_same_limits_in_the_kernel(play: None, define: Define, busybox: str) -> None:
+    """Memory, swap, tasks and CPU time: the control groups of the same definition have the same limits."""
+    run("podman", "load", "--quiet", "--input", "/usr/share/ctr-demo-images/busybox.tar", timeout=300)
+    QUADLETS.mkdir(parents=True, exist_ok=True)
+    path = Path(shutil.copy(EXAMPLES / f"{LIMITED}.container", QUADLETS))
+    unit = f"{LIMITED}.service"
+    try:
+        systemctl("daemon-reload")
+        systemctl("start", unit, timeout=300)
+        pid = run("podman", "inspect", "--format", "{{.State.Pid}}", LIMITED).stdout
+        theirs = insidekit.facts(int(pid))["group"]
+    finally:
+        systemctl("stop", unit, check=False, timeout=120)
+        systemctl("reset-failed", unit, check=False)
+        path.unlink()
+        systemctl("daemon-reload")
+    systemctl("start", define(LIMITED, (EXAMPLES / path.name).read_text()))
+    ours = insidekit.facts(main_pid(LIMITED))["group"]
+    assert ours == theirs == {
+        "memory.max": "67108864", "memory.swap.max": "33554432", "pids.max": "50", "cpu.max": "50000 100000",
+    }  # fmt: skip

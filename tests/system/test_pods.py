@@ -205,6 +205,60 @@ def test_deployed_anew(pod: Callable[..., str], define: Define) -> None:
 
 
 @pytest.mark.usefixtures("busybox")
+def test_its_definition_alone(pod: Callable[..., str]) -> None:
+    """Is for its containers as if everything was applied, whatever their own definitions are by now; what it makes no
+    difference for is not restarted."""
+    pod("shop", "StopTimeout=5\nHostName=old", leaves="", says="StopTimeout=7\n")
+    ctrctl("pod", "start", "shop")
+    before = {name: main_pid(name) for name in ("leaves", "says")}
+    (DEFINITIONS / "leaves.container").write_text("[Container]\nImage=\n")
+    alone = DEFINITIONS / "shop.pod"
+    alone.write_text("[Pod]\nStopTimeout=3\nHostName=old\n")
+    planned = ctrctl("check", "--plan", str(alone)).stdout
+    assert "leaves: would be changed and restarted\n" in planned and "says" not in planned
+    done = ctrctl("apply", str(alone)).stdout
+    assert "leaves: changed and restarted\n" in done and "says" not in done
+    stops = ctrctl("inspect", "--field", "spec.stop_timeout", "leaves", "says").stdout.split()
+    assert stops == ["3.0", "7.0"] and main_pid("says") == before["says"] and main_pid("leaves") != before["leaves"]
+    # As ctr-apply.path has it done.
+    alone.write_text("[Pod]\nStopTimeout=3\nHostName=new\nVolume=/etc/hostname:/etc/of-host:ro\n")
+    kept = ctrctl("apply", "--keep-going", check=False)
+    assert kept.returncode == 1 and "leaves.container" in kept.stderr
+    for name in before:
+        assert inside(name, "hostname; cat /etc/of-host") == f"new\n{Path('/etc/hostname').read_text()}"
+
+
+@pytest.mark.usefixtures("busybox")
+def test_seen_and_handled_as_one(pod: Callable[..., str]) -> None:
+    """ps and inspect know whose pod a container is; signals, freezing and lines are those of all of it."""
+    says = {"page": "hello", "side": "there"}
+    lines = {name: f"Exec=sh -c \"trap 'exit 0' TERM; echo {text}; {IDLE}\"\n" for name, text in says.items()}
+    lines["side"] += "[Service]\nExecStopPost=/bin/sleep 0.7\n"  # its processes are gone, and it is not yet
+    pod("shop", "PublishPort=18083:80", **lines)
+    assert ctrctl("ps", "-aq", "--filter", "pod=shop").stdout.split() == ["page", "side"]
+    table = ctrctl("ps", "-a", "--pod").stdout.splitlines()
+    assert table[0].split()[-1] == "POD" and [line.split()[-1] for line in table[1:]] == ["shop", "shop"]
+    nothing = ctrctl("pod", "kill", "shop", check=False)
+    assert nothing.returncode == 125 and "pod shop: none of its containers is running" in nothing.stderr
+    ctrctl("pod", "start", "shop")
+    found = json.loads(ctrctl("inspect", "page").stdout)[0]
+    assert (found["pod"], [port["host_port"] for port in found["ports"]]) == ("shop", [18083])
+    ctrctl("pod", "pause", "shop")
+    assert ctrctl("pod", "ps", "-q", "--filter", "status=paused").stdout == "shop\n"
+    ctrctl("pod", "unpause", "shop")
+    said = {"page | hello", "side | there"}
+    wait_until(lambda: said <= {*ctrctl("pod", "logs", "shop").stdout.splitlines()}, 30, "the lines are there")
+    ctrctl("pod", "pause", "shop")
+    ctrctl("pod", "stop", "-t", "20", "shop")  # frozen, they would not take the signal
+    assert ctrctl("inspect", "--field", "state.exit_code", "page", "side").stdout.split() == ["0", "0"]
+    ctrctl("pod", "start", "shop")
+    ctrctl("pod", "kill", "shop")
+    gone("shop")
+    assert ctrctl("inspect", "--field", "state.exit_code", "page", "side").stdout.split() == ["137", "137"]
+    systemctl("reset-failed", service("page"), service("side"))
+
+
+@pytest.mark.usefixtures("busybox")
 def test_the_hosts_network_and_own_users(pod: Callable[..., str], define: Define) -> None:
     """Network=host: that is the host's, the rest the pod's. UserNS=auto: one range for all of it, and another one if
     only the pod's definition is applied again."""

@@ -17,20 +17,23 @@ BASE = "[Container]\nImage={image}\nExec=sleep 1000\n"
 MISTAKES = {
     "a subnet that overlaps another": (
         {"other.network": "[Network]\nSubnet=10.77.0.0/17\n"},
-        ("other.network", "10.77.0.0/17", "overlaps", "lan"),
+        ("other.network:2: Subnet=", "10.77.0.0/17", "overlaps", "lan"),
     ),
-    "a network that does not exist": ({"new.container": BASE + "Network=nowhere\n"}, ("new.container", "nowhere")),
+    "a network that does not exist": (
+        {"new.container": BASE + "Network=nowhere\n"},
+        ("new.container:4: Network=", "nowhere"),
+    ),
     "a network file that does not exist": (
         {"new.container": BASE + "Network=nowhere.network\n"},
         ("new.container:4", "Network=", "nowhere.network"),
     ),
     "an address that is taken": (
         {"new.container": BASE + "Network=lan.network\nIP=10.77.0.2\n"},
-        ("new.container", "10.77.0.2", "running"),
+        ("new.container:5: IP=", "10.77.0.2", "running"),
     ),
     "an address of another subnet": (
         {"new.container": BASE + "Network=lan.network\nIP=10.78.0.2\n"},
-        ("new.container", "10.78.0.2", "10.77.0.0/24"),
+        ("new.container:5: IP=", "10.78.0.2", "10.77.0.0/24"),
     ),
     "a subnet that is full": (
         {
@@ -38,9 +41,16 @@ MISTAKES = {
             "one.container": BASE + "Network=tiny.network\n",
             "two.container": BASE + "Network=tiny.network\n",
         },
-        ("two.container", "tiny", "10.79.0.0/30"),
+        ("two.container:4: Network=", "tiny", "10.79.0.0/30"),
     ),
-    "a secret that is missing": ({"new.container": BASE + "Secret=nobody-knows\n"}, ("new.container", "nobody-knows")),
+    "a secret that is missing": (
+        {"new.container": BASE + "Secret=nobody-knows\n"},
+        ("new.container:4: Secret=", "nobody-knows"),
+    ),
+    "an image that is nowhere": (
+        {"new.container": "[Container]\nPull=never\nImage=localhost/nowhere\n"},
+        ("new.container:3: Image=", "localhost/nowhere"),
+    ),
     "a limit below zero": (
         {"new.container": BASE + "[Service]\nMemoryMax=-1G\n"},
         ("new.container:5", "MemoryMax=", "-1G"),

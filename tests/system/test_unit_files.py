@@ -57,6 +57,19 @@ def cells(busybox: str, tidy: Callable[[str], str]) -> Iterator[str]:
     systemctl("stop", "cells.target", check=False)
 
 
+def test_every_key_of_this_systemd_has_an_answer() -> None:
+    """What systemd.unit(5), systemd.service(5) and the manual pages they name know passes through, is a limit of the
+    scope, or is refused with a reason; nothing is called a mistake that this host's systemd would take."""
+    items = run("/usr/lib/systemd/systemd", "--dump-configuration-items").stdout
+    parts = [part for part in items.split("\n\n") if part.startswith(("[Unit]", "[Service]", "[Install]"))]
+    names = [line.partition("=")[0] for part in parts for line in part.splitlines()]
+    assert len(names) > 300
+    text = "[Container]\nImage=x\n" + "\n".join(name if name[0] == "[" else f"{name}=1" for name in names)
+    loaded = load("/etc/ctr/x.container", lambda path: text.encode())
+    unknown = ("no such key", "belongs into")
+    assert [str(problem) for problem in loaded.problems if any(text in problem.message for text in unknown)] == []
+
+
 def test_instances_of_a_template(cells: str) -> None:
     """Each is a container of its own, wanted by the target; specifiers mean what they mean in podman's unit, commands
     are run around it, and when its link goes, it goes."""

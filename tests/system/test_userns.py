@@ -99,14 +99,16 @@ def test_what_a_person_does_with_it(busybox: str, tidy: Tidy, runtime: str, dire
         ctrctl(
             "run", "-d", "--name", name, "--runtime", runtime, "--userns", "auto", "--network", "none", "--user", "5:6",
             "--secret", "mapped,uid=5,gid=6,mode=0400", "-v", f"{name}:/usr/share", "-v", f"{name}-own:/own:U",
-            "-v", f"{directory}:/host", busybox, "sh", "-c", WAIT,
+            "-v", f"{directory}:/host", "-v", f"{directory}:/mapped:idmap", busybox, "sh", "-c", WAIT,
         )  # fmt: skip
         seen = inside(name, "id -u; id -g; cat /run/secrets/mapped; stat -c %u:%g /run/secrets/mapped /own")
         assert seen.split() == ["5", "6", "hidden5:6", "5:6"]
         assert owner(STATE / f"volumes/{name}-own") == (5, 6)
         (first,) = ranges(name)
         # Without 'idmap' the host's numbers are what they are, and so nobody's in there.
-        assert inside(name, "stat -c %u:%g /host/theirs") == "65534:65534"
+        assert inside(name, "stat -c %u:%g /host/theirs /mapped/theirs").split() == ["65534:65534", "7:8"]
+        ctrctl("exec", "-u", "0", name, "sh", "-c", "echo > /mapped/ours && chown 9:10 /mapped/ours")
+        assert owner(directory / "ours") == (9, 10)
         source = directory / "sent"
         source.write_text("sent")
         os.chown(source, 200000, 200001)  # nobody's inside, and nobody asks without --archive
@@ -157,6 +159,27 @@ def test_other_networks_and_mappings(busybox: str, tidy: Tidy) -> None:
     assert rows == [["0", "3000000", "7"], ["7", "7", "1"], ["8", "3000008", "992"], ["0", "4000000", "50"]]
     refused = ctrctl("run", "--rm", *maps, "--user", "5000", busybox, "id", check=False)
     assert refused.returncode and "user 5000: is not among the 1000 of its user namespace" in refused.stderr
+
+
+def test_subordinate_users(busybox: str, define: Define, subordinate: None) -> None:
+    """SubUIDMap= and SubGIDMap=: what /etc/subuid and /etc/subgid give to two names, every range of it."""
+    lines = ("SubUIDMap=tenants", "SubGIDMap=tenant-groups", "Network=none", "StopSignal=SIGKILL", "Exec=sleep 1000")
+    systemctl("start", define("subordinate", definition(busybox, *lines)))
+    assert ranges("subordinate") == [[0, 5000000, 1000], [1000, 5100000, 500]]
+    assert ranges("subordinate", "gid") == [[0, 6000000, 700]]
+
+
+@pytest.fixture
+def subordinate() -> Iterator[None]:
+    """Ranges of their own for a user and a group that need not exist."""
+    texts = {Path("/etc/subuid"): "tenants:5000000:1000\ntenants:5100000:500\n", Path("/etc/subgid"): ""}
+    texts[Path("/etc/subgid")] = "tenant-groups:6000000:700\n"
+    before = {path: path.read_text() for path in texts}
+    for path, text in texts.items():
+        path.write_text(before[path] + text)
+    yield
+    for path, text in before.items():
+        path.write_text(text)
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])

@@ -71,6 +71,17 @@ def test_options_and_their_choices(layout: Layout) -> None:
     assert _words(layout, "completion", "") == [*SCRIPTS, "words"]
 
 
+def test_filters_of_ps(layout: Layout) -> None:
+    """What they may be, the pods that there are among them."""
+    shop = Path(layout.container("shop"))
+    shop.mkdir()
+    (shop / "pod.json").write_text("{}")
+    assert _words(layout, "ps", "--filter", "p") == ["pod=shop"]
+    assert _words(layout, "ps", "-a", "-f", "status=r") == ["status=running", "status=restarting"]
+    assert "health=unhealthy" in _words(layout, "ps", "-f", "")
+    assert _words(layout, "volume", "ls", "--filter", "") == []
+
+
 def test_keys_after_explain(layout: Layout) -> None:
     """With their sections, as several have keys of one name."""
     found = dict(candidates(["check", "--explain", "Container.Mem"], layout))
@@ -106,14 +117,16 @@ def test_packaged_scripts_are_these(shell: str, file: str) -> None:
         ("ctrctl st", ["start", "stop"]),
         ("ctrctl stop ", ["db", "web"]),
         ("ctrctl run localhost/nginx:la", ["latest"]),
+        ("ctrctl ps --filter status=ru", ["running"]),
     ],
 )
 def test_bash_completes(tmp_path: Path, line: str, replies: list[str]) -> None:
-    """The script, run by bash, turns the answer into replies; what stands before a colon is not repeated."""
+    """The script, run by bash, turns the answer into replies; what stands before ':' or '=' is not repeated."""
     (tmp_path / "ctrctl").write_text(
         """#!/bin/bash
 case "${@: -1}" in
 st) printf 'start\\tx y\\nstop\\tz\\n' ;;
+status=ru) printf 'status=running\\tstatus\\n' ;;
 localhost/nginx:la) printf 'localhost/nginx:latest\\timage\\n' ;;
 "") printf 'db\\tc\\nweb\\tc\\n' ;;
 esac

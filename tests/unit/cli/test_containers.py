@@ -77,6 +77,17 @@ def test_ports_from_the_record(tmp_path: Path) -> None:
         assert [port.host for port in details.ports] == ([] if name == "none" else [8080])
 
 
+def test_a_pod_has_the_ports_of_what_is_in_it(tmp_path: Path) -> None:
+    """As its network is the container's."""
+    layout = _deploy(tmp_path, "web", {"pod": "shop"})
+    _deploy(tmp_path, "shop", {})
+    record = json.dumps({"origin": "x", "ports": [{"container": 80, "host": 8080}]})
+    (tmp_path / "var/lib/ctr/containers/shop/deployed.json").write_text(record)
+    details = containers.read_details("web", layout)
+    assert details is not None
+    assert (details.pod, [port.host for port in details.ports]) == ("shop", [8080])
+
+
 def test_the_images_command_from_the_configuration(tmp_path: Path) -> None:
     """What the image adds is read from config.json, an init's own words left out, tricky values not mistaken."""
     tricky = {

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from supervisor.cli.containers import Exit
-from supervisor.cli.inspect import member, networks, state
+from supervisor.cli.inspect import in_pod, member, networks, state
 from supervisor.deploy.records import NetworkRecord
 from supervisor.errors import UserError
 from supervisor.paths import Layout
 from supervisor.spec import codec
 from supervisor.spec.container import Container
 from supervisor.spec.network import Attachment, Lease, Network, Subnet
+from supervisor.spec.pod import Pod
 from supervisor.spec.record import Record
 
 UNIT = {"ActiveState": "active", "SubState": "running", "ActiveEnterTimestamp": 1_700_000_000_000_000}
@@ -102,3 +103,18 @@ def test_networks_are_what_the_container_was_given(tmp_path: Path) -> None:
             "aliases": [],
         },
     }
+
+
+def test_what_leads_to_a_container_in_a_pod(tmp_path: Path) -> None:
+    """Is the pod's: where it was put, and its ports. One that is in none has its own."""
+    layout = Layout(str(tmp_path))
+    directory = Path(layout.container("shop"))
+    directory.mkdir(parents=True)
+    shop = Pod("shop", "", attachments=(Attachment("back", aliases=("db",)),))
+    given = Record("", leases=(Lease("back", "eth0", ("10.90.1.2",), "aa:bb:cc:dd:ee:ff"),))
+    (directory / "pod.json").write_text(codec.dumps(shop))
+    (directory / "deployed.json").write_text(codec.dumps(given))
+    found = in_pod({"pod": "shop"}, layout)
+    assert found and networks(*found, layout)["back"]["aliases"] == ["db"]
+    assert found[1]["leases"][0]["addresses"] == ["10.90.1.2"]
+    assert in_pod({}, layout) is None and in_pod(None, layout) is None

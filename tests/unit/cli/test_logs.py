@@ -40,14 +40,14 @@ def test_words_for_journalctl(
     follow: bool, tail: str, since: str | None, until: str | None, words: tuple[str, ...]
 ) -> None:
     """Following shows everything first, as docker does; journalctl alone would show ten lines."""
-    assert arguments("web", follow, tail, since, until) == (*words, *matches("web"))
+    assert arguments(("web",), follow, tail, since, until) == (*words, *matches("web"))
 
 
 @pytest.mark.parametrize("tail", ["-1", "x", ""])
 def test_a_count_that_is_none(tail: str) -> None:
     """``--tail x`` is an error."""
     with pytest.raises(UserError, match=r"^--tail "):
-        arguments("web", False, tail, None, None)
+        arguments(("web",), False, tail, None, None)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ sys.exit(guarded({("monitor", *words)!r}, Console(Terminal(), Terminal(), sys.st
 
 
 def test_the_missing_package_is_named() -> None:
-    """rich is the only package of ours that a host may lack; nothing else of ctrctl needs it."""
+    """Nothing else of ctrctl needs rich, so a host may lack it."""
     code, words = _monitor(before="sys.modules['rich'] = None")
     assert code == 125
     assert words.endswith("; install the package python3-rich\n")

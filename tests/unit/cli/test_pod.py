@@ -9,8 +9,11 @@ import pytest
 from supervisor.cli import containers, pod
 from supervisor.cli.completion import candidates
 from supervisor.cli.containers import Details, Listing
+from supervisor.cli.main import parse
+from supervisor.cli.pod_actions import check
+from supervisor.cli.pod_logs import writer
 from supervisor.deploy.state import DeployedPod
-from supervisor.errors import NotFoundError
+from supervisor.errors import NotFoundError, UserError
 from supervisor.lifecycle.phase import Phase
 from supervisor.paths import Layout
 from supervisor.spec.container import Container, Entry, Mount, MountType, UnitSections
@@ -43,18 +46,63 @@ def test_everything_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("up", "kept", "expected"),
+    ("phases", "kept", "expected"),
     [
         ([], False, "stopped"),
-        ([False, False], False, "stopped"),
-        ([False, False], True, "running"),
-        ([True, False], True, "degraded"),
-        ([True, True], True, "running"),
+        ([Phase.EXITED, Phase.CREATED], False, "stopped"),
+        ([Phase.EXITED, Phase.FAILED], True, "running"),
+        ([Phase.RUNNING, Phase.FAILED], True, "degraded"),
+        ([Phase.RUNNING, Phase.STARTING], True, "running"),
+        ([Phase.RUNNING, Phase.PAUSED], True, "running"),
+        ([Phase.PAUSED, Phase.PAUSED], True, "paused"),
+        ([Phase.PAUSED, Phase.EXITED], True, "degraded"),
     ],
 )
-def test_the_state_of_a_pod(up: list[bool], kept: bool, expected: str) -> None:
+def test_the_state_of_a_pod(phases: list[Phase], kept: bool, expected: str) -> None:
     """In podman's words; ExitPolicy=continue keeps one without containers."""
-    assert pod.summary(up, kept=kept) == expected
+    assert pod.summary(phases, kept=kept) == expected
+
+
+@pytest.mark.parametrize("action", ["create", "clone", "exists", "prune", "stats", "top"])
+def test_what_podman_has_and_this_has_not(action: str) -> None:
+    """Whatever follows, it says what to do instead; it is neither in the help nor completed."""
+    for words in ([action], [action, "--name", "x", "-f"]):
+        with pytest.raises(UserError, match=rf"^pod {action}: .*'?ctrctl "):
+            parse("pod", words)
+    assert action not in [word for word, _ in candidates(["pod", ""], Layout("/nowhere"))]
+    with pytest.raises(UserError, match="invalid choice: 'strat'") as caught:
+        parse("pod", ["strat"])
+    assert f"'{action}'" not in str(caught.value)
+
+
+def test_podmans_other_words_for_a_list() -> None:
+    """Are understood, and one of them is offered."""
+    for word in ("ls", "ps", "list"):
+        assert parse("pod", [word, "-q", "--filter", "name=x"])[1].filter == ["name=x"]
+    offered = [word for word, _ in candidates(["pod", ""], Layout("/nowhere"))]
+    assert offered[:2] == ["ls", "inspect"] and not {"ps", "list"} & {*offered}
+    assert "--filter" in [word for word, _ in candidates(["pod", "ps", "-"], Layout("/nowhere"))]
+
+
+def test_names_that_are_no_pods(tmp_path: Path) -> None:
+    """A container is called one, and the nearest pods are named."""
+    layout = Layout(str(tmp_path))
+    Path(layout.container("web")).mkdir(parents=True)
+    for name, text in (
+        ("web", "pod web: is a container, no pod; leave out the word 'pod'"),
+        ("shpo", "pod shpo: not deployed; did you mean shop?"),
+        ("zzz", "pod zzz: not deployed; 'ctrctl pod ls' lists those that are"),
+    ):
+        with pytest.raises(NotFoundError) as caught:
+            check(name, ("shop",), layout)
+        assert str(caught.value) == text
+    check("shop", ("shop",), layout)
+
+
+def test_whose_line_it_is() -> None:
+    """The relay says so; what a container sends to journald itself is known by its scope, whatever it claims."""
+    assert writer({"CONTAINER_NAME": b"web", "_SYSTEMD_UNIT": b"ctr-log.service"}) == "web"
+    assert writer({"CONTAINER_NAME": b"web", "_SYSTEMD_UNIT": b"ctr-db.scope"}) == "db"
 
 
 def test_a_pod_is_no_container(tmp_path: Path) -> None:

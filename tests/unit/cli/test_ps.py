@@ -203,3 +203,25 @@ def test_restarts_have_a_column_when_it_is_asked_for() -> None:
     item.restarts = 3
     assert row(item, NOW, wide=True) == (*row(item, NOW), "3")
     assert document(item, NOW)["restarts"] == 3
+
+
+def test_the_pod_it_is_in() -> None:
+    """A column when asked for, and in JSON; a dash where it cannot be known, nothing where there is none."""
+    inside = _listing(Phase.CREATED, details=Details(readable=True, pod="shop"))
+    alone, secret = (_listing(Phase.CREATED, details=Details(readable=readable)) for readable in (True, False))
+    assert [row(item, NOW, pod=True)[5] for item in (inside, alone, secret)] == ["shop", "", "-"]
+    assert len(row(inside, NOW)) == 5
+    inside.restarts = 3
+    assert row(inside, NOW, pod=True, wide=True)[5:] == ("shop", "3")
+    assert [document(item, NOW)["pod"] for item in (inside, alone)] == ["shop", None]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["shop"], True), (["sho"], False), (["other", "shop"], True), (["other"], False), ([""], False)],
+)
+def test_what_is_in_a_pod(words: list[str], expected: bool) -> None:
+    """By its whole name, as podman's filter; of two, in either."""
+    wanted = parse_filters([f"pod={word}" for word in words])
+    assert matches(_listing(Phase.CREATED, details=Details(readable=True, pod="shop")), wanted) is expected
+    assert not matches(_listing(Phase.CREATED), wanted)

@@ -255,6 +255,15 @@ def test_a_pod_whose_users_change_takes_an_invalid_container_along(host: Host) -
     assert maps == state.read_pod(host.layout, "p").record.id_maps
 
 
+def test_what_a_drop_in_asks_for_keeps_its_definition_out(host: Host) -> None:
+    """The drop-in's line is told, and the rest is deployed."""
+    host.define("a.container")
+    host.define("a.container.d/1.conf", "[Container]\nImage=none\n")
+    host.define("b.container")
+    assert host.apply("--keep-going") == ["b"]
+    assert "a.container.d/1.conf:2: Image=: a: image 'none'" in host.err.getvalue()
+
+
 def test_a_pod_that_cannot_change_keeps_its_containers_as_they_are(host: Host) -> None:
     """One of them cannot have the users that it is to have: then none has."""
     host.define("p.pod", "[Pod]\nNetwork=none\nUserNS=auto:size=70000\n")
@@ -271,4 +280,4 @@ def test_a_pod_that_cannot_change_keeps_its_containers_as_they_are(host: Host) -
     assert {name: state.read(host.layout, name).record for name in "mn"} == before
     assert state.read_pod(host.layout, "p").pod.user_namespace == UserNamespace(size=70000)
     assert state.read(host.layout, "other").container.command == ("new",)
-    assert "p.pod: m: user 69000: is not among the 10" in host.err.getvalue()
+    assert "p.pod:3: UserNS=: m: user 69000: is not among the 10" in host.err.getvalue()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from supervisor.definitions import coverage, resources, section_keys
 from supervisor.definitions.coverage import TABLE, State
+from supervisor.definitions.load import load
 from supervisor.definitions.quadlet import compile_file
+from supervisor.definitions.quadlet_keys import FILE_KINDS
+from tests.fuzz import oracle
+from tests.unit.definitions.trees import tree
 
 #: Every key of podman-systemd.unit(5) (podman 6; Remap… and VolatileTmp are podman 4's) and of the Compose
 #: specification, by section.
@@ -74,9 +80,6 @@ FOUNDATION = """
     NoNewPrivileges Ulimit Sysctl ShmSize Memory PidsLimit LogDriver Timezone
 """
 
-CONTAINER = [key for key in coverage.keys("Container") if key.section == "Container"]
-
-
 def test_the_table_holds_exactly_the_known_keys() -> None:
     """No key is forgotten, none is invented, none has two answers."""
     expected = sorted((section, name) for section, names in NAMES.items() for name in names.split())
@@ -99,20 +102,42 @@ def test_a_row_explains_itself(key: coverage.Key) -> None:
         assert "; " in key.reason
 
 
-@pytest.mark.parametrize("key", [key for key in CONTAINER if key.state is not State.DONE], ids=lambda key: key.name)
-def test_what_the_table_says_happens(key: coverage.Key) -> None:
+#: Kind of file, section and row, for each place where such a key can stand.
+NOT_DONE = [
+    (suffix, section, key)
+    for suffix, (own, _) in oracle.KINDS.items()
+    for section in (own, "Install")
+    for key in coverage.keys(section)
+    if key.state is not State.DONE
+]
+
+
+@pytest.mark.parametrize(("suffix", "section", "key"), NOT_DONE, ids=lambda one: getattr(one, "name", one))
+def test_what_the_table_says_happens(suffix: str, section: str, key: coverage.Key) -> None:
     """A refused key is an error with file, line and reason; one without effect is a warning and no error."""
-    compiled = compile_file("/etc/ctr/a.container", f"[Container]\nImage=x\nNetwork=none\n{key.name}=yes\n")
-    found = compiled.problems if key.state is State.REFUSED else compiled.warnings
-    assert [(problem.line, problem.key) for problem in found] == [(4, key.name)]
-    assert key.reason in found[0].message
-    assert (compiled.defined is None) == (key.state is State.REFUSED)
+    text = oracle.definition(suffix, [(section, key.name, "yes")])
+    path = f"/etc/ctr/a{suffix}"
+    loaded = load(path, tree({path: text.encode()}))
+    found = loaded.problems if key.state is State.REFUSED else loaded.warnings
+    assert [(problem.line, problem.key) for problem in found] == [(text.count("\n"), key.name)]
+    # Where nothing is a unit, why [Install] means nothing is another matter.
+    no_unit = section == "Install" and re.search("before (any|the first) container", found[0].message)
+    assert key.reason in found[0].message or no_unit
+    assert bool(loaded.problems) == (key.state is State.REFUSED)
+
+
+@pytest.mark.parametrize("key", [key for key in TABLE if key.section in FILE_KINDS], ids=lambda key: key.name)
+def test_a_kind_of_file_that_is_not_read_is_refused_at_its_first_key(key: coverage.Key) -> None:
+    """Whichever that is, and the reason is the row's."""
+    path = f"/etc/ctr/a.{key.section.lower()}"
+    (problem,) = load(path, tree({path: f"[{key.section}]\n\n{key.name}=yes\n".encode()})).problems
+    assert str(problem) == f"{path}:3: {key.name}=: {key.reason}"
 
 
 def test_an_unknown_key_is_an_error_that_names_the_nearest() -> None:
     """A misspelt key is never ignored."""
     compiled = compile_file("/etc/ctr/a.container", "[Container]\nimage=x\nFrobnicate=1\nPublishPorts=1\n")
-    assert [str(problem) for problem in compiled.problems if problem.line] == [
+    assert [str(problem) for problem in compiled.problems if problem.key] == [
         "/etc/ctr/a.container:2: image=: no such key in [Container]; did you mean Image?",
         "/etc/ctr/a.container:3: Frobnicate=: no such key in [Container]; correct it or remove the line",
         "/etc/ctr/a.container:4: PublishPorts=: no such key in [Container]; did you mean PublishPort?",

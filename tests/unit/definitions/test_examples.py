@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 from pathlib import Path
 
 import pytest
 
 from supervisor.definitions import coverage
+from supervisor.definitions.context import Context
 from supervisor.definitions.load import Loaded, load
+from supervisor.definitions.unitfile import Assignment, parse
 from supervisor.spec import codec
 from supervisor.spec.container import Container
 from supervisor.spec.network import Network
@@ -48,12 +51,15 @@ def everything(loaded: Loaded) -> tuple[Container | Network | Volume | Pod | Ima
 def test_claim(loaded: Loaded, name: str, claim: str) -> None:
     """What the comment in the example says is what was compiled."""
     path, _, literal = claim.partition(" == ")
-    expected = ast.literal_eval(literal)
+    assert meant(loaded, f"{HOME}/{name}", path) == ast.literal_eval(literal)
+
+
+def meant(loaded: Loaded, source: str, path: str) -> object:
+    """What *path* of a claim in the example *source* stands for."""
     if path == "warnings":
-        assert len([warning for warning in loaded.warnings if warning.file == f"{HOME}/{name}"]) == expected
-        return
-    found = next(one for one in everything(loaded) if one.source == f"{HOME}/{name}")
-    assert evaluate(ast.parse(path, mode="eval").body, found) == expected
+        return len([warning for warning in loaded.warnings if warning.file == source])
+    found = next(one for one in everything(loaded) if one.source == source)
+    return evaluate(ast.parse(path, mode="eval").body, found)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -62,12 +68,54 @@ def test_every_example_claims_something(name: str) -> None:
     assert len(claims(EXAMPLES / name)) >= 3
 
 
-def test_every_done_key_has_an_example(loaded: Loaded) -> None:
-    """What the coverage table says is done can be seen used."""
-    used = {(at.section, at.key) for at in loaded.assignments}
-    used |= {(coverage.ANY, key) for _, key in used}
-    done = {(key.section, key.name) for key in coverage.QUADLET if key.state is coverage.State.DONE}
-    assert done - used == set()
+DONE = [key for key in coverage.QUADLET if key.state is coverage.State.DONE]
+
+
+@pytest.mark.parametrize("key", DONE, ids=lambda key: f"{key.section}-{key.name}")
+def test_every_done_key_has_an_example(loaded: Loaded, alone: Context, key: coverage.Key) -> None:
+    """What the coverage table says is done can be seen used, and where it is used a claim fails without it."""
+    users = [source for source, file in loaded.files.items() if any(is_of(key, at) for at in file.assignments)]
+    assert users
+    users = [source for source in users if not unmet(load(source, read, alone), source)]
+    assert any(unmet(load(source, lambda path: without(key, read(path)), alone), source) for source in users)
+
+
+@pytest.fixture(scope="module")
+def alone(loaded: Loaded) -> Context:
+    """What the examples may refer to, for one that is loaded alone."""
+    of_images = {image.source: image.tag or image.reference for image in loaded.images}
+    of_images |= {build.source: build.tags[0] for build in loaded.builds}
+    return Context(
+        names={posixpath.basename(one.source): one.name for one in everything(loaded)},
+        references={posixpath.basename(source): reference for source, reference in of_images.items()},
+        pods={posixpath.basename(pod.source): pod for pod in loaded.pods},
+    )
+
+
+def is_of(key: coverage.Key, at: Assignment) -> bool:
+    return coverage.find(at.section, at.key) is key
+
+
+def without(key: coverage.Key, content: bytes | tuple[str, ...]) -> bytes | tuple[str, ...]:
+    """A file's content without the lines of *key*."""
+    if isinstance(content, tuple):
+        return content
+    file = parse("", content)
+    lines = [f"[{section.name}]" for section in file.sections]
+    lines += [f"[{at.section}]\n{at.key}={at.value}" for at in file.assignments if not is_of(key, at)]
+    return "\n".join(lines).encode()
+
+
+def unmet(loaded: Loaded, source: str) -> int:
+    """How many of the claims in the example *source* do not hold."""
+    count = 0
+    for claim in claims(EXAMPLES / posixpath.basename(source)):
+        path, _, literal = claim.partition(" == ")
+        try:
+            count += meant(loaded, source, path) != ast.literal_eval(literal)
+        except (StopIteration, LookupError, AttributeError):
+            count += 1  # there is no such thing any more
+    return count
 
 
 def test_examples_survive_storage(loaded: Loaded) -> None:

@@ -26,11 +26,48 @@ def test_definitions_see_each_other() -> None:
 
 
 def test_files_that_cannot_be_deployed_are_refused() -> None:
-    """A .kube or .artifact file would otherwise be lost without a word."""
-    files = {f"/d/x.{kind}": GOOD for kind in ("kube", "artifact")} | {"/d/a.container": GOOD}
+    """A .kube or .artifact file would otherwise be lost without a word; the key that podman would act on is named."""
+    files = {
+        "/d/x.kube": b"[Unit]\nDescription=x\n[Kube]\n# x\nYaml=x.yaml\nNetwork=host\n",
+        "/d/y.kube": b"\n[Kube]\n",
+        "/d/x.artifact": b"[Artifact]\nArtifact=x\n",
+        "/d/a.container": GOOD,
+    }
     loaded = load("/d", tree(files))
     assert names(loaded) == ["a"]
-    assert [message.split(":")[0] for message in messages(loaded)] == ["/d/x.artifact", "/d/x.kube"]
+    assert [message.split(";")[0] for message in messages(loaded)] == [
+        "/d/x.artifact:2: Artifact=: .artifact files are not supported",
+        "/d/x.kube:5: Yaml=: .kube files are not supported yet",
+        "/d/y.kube:2: .kube files are not supported yet",
+    ]
+    assert messages(load("/d/y.kube", tree(files))) == messages(loaded)[2:]
+
+
+@pytest.mark.parametrize(
+    "name", ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "compose.override.yaml")
+)
+def test_compose_files_are_refused(name: str) -> None:
+    """By their names, in a directory or named; what is beside them is compiled. Other YAML belongs to applications."""
+    files = {f"/d/shop/{name}": b"services: {}\n", "/d/a.container": GOOD, "/d/prometheus.yml": b"", "/d/c/x.yaml": b""}
+    loaded = load("/d", tree(files))
+    assert names(loaded) == ["a"]
+    assert messages(loaded) == [
+        f"/d/shop/{name}:1: Compose files are not read yet; write one .container file for each service"
+    ]
+    assert messages(load(f"/d/shop/{name}", tree(files))) == messages(loaded)
+
+
+def test_a_misspelt_suffix_is_warned_of() -> None:
+    """podman passes over it without a word. What editors and packages keep is no mistake, nor are other files."""
+    kept = ("a.container~", "a.container.bak", "a.container.dpkg-old", "notes.txt", "app.conf", "x.pid")
+    files = {f"/d/{name}": GOOD for name in ("a.container", "b.containr", "c.Container", "d.volumes", *kept)}
+    loaded = load("/d", tree(files))
+    assert (names(loaded), messages(loaded)) == (["a"], [])
+    assert [str(warning) for warning in loaded.warnings] == [
+        "/d/b.containr: is no definition, and passed over; was .container meant?",
+        "/d/c.Container: is no definition, and passed over; was .container meant?",
+        "/d/d.volumes: is no definition, and passed over; was .volume meant?",
+    ]
 
 
 def test_directories_are_read_with_all_below_them() -> None:
@@ -84,8 +121,19 @@ def test_one_name_defined_twice_names_both_files() -> None:
     loaded = load("/d", tree(files))
     assert names(loaded) == ["c"]
     assert messages(loaded) == [
-        "/d/b.container: /d/a.container defines the container 'a' too; rename one of them",
-        "/d/a.container: /d/b.container defines the container 'a' too; rename one of them",
+        "/d/b.container:3: ContainerName=: /d/a.container defines the container 'a' too; rename one of them",
+        "/d/a.container:1: /d/b.container defines the container 'a' too; rename one of them",
+    ]
+
+
+def test_a_name_that_a_drop_in_gives_to_two() -> None:
+    """The line is the drop-in's, and both definitions are left out."""
+    files = {"/d/a.container": GOOD, "/d/b.container": GOOD, "/d/container.d/x.conf": b"[Container]\nContainerName=x\n"}
+    loaded = load("/d", tree(files))
+    assert names(loaded) == []
+    assert [message.split(" defines")[0] for message in messages(loaded)] == [
+        "/d/container.d/x.conf:2: ContainerName=: /d/a.container",
+        "/d/container.d/x.conf:2: ContainerName=: /d/b.container",
     ]
 
 
@@ -153,8 +201,8 @@ def test_names_are_unique_for_each_kind() -> None:
     loaded = load("/d", tree(files))
     assert (names(loaded), loaded.networks, len(loaded.volumes)) == (["a"], (), 1)
     assert messages(loaded) == [
-        "/d/b.network: /d/a.network defines the network 'a' too; rename one of them",
-        "/d/a.network: /d/b.network defines the network 'a' too; rename one of them",
+        "/d/b.network:2: NetworkName=: /d/a.network defines the network 'a' too; rename one of them",
+        "/d/a.network:1: /d/b.network defines the network 'a' too; rename one of them",
     ]
 
 
@@ -186,6 +234,6 @@ def test_two_files_of_one_name_are_named() -> None:
     loaded = load("/d", tree(files))
     assert loaded.volumes == ()
     assert sorted(message for message in messages(loaded) if "the same name" in message) == [
-        "/d/a/data.volume: /d/b/data.volume has the same name, by which others refer to it; rename one of them",
-        "/d/b/data.volume: /d/a/data.volume has the same name, by which others refer to it; rename one of them",
+        "/d/a/data.volume:1: /d/b/data.volume has the same name, by which others refer to it; rename one of them",
+        "/d/b/data.volume:1: /d/a/data.volume has the same name, by which others refer to it; rename one of them",
     ]

@@ -167,7 +167,7 @@ def test_names_of_files() -> None:
     """A template, a name that is none, and a word of Network= are refused for the whole file."""
     for name in ("a@.network", "-a.network", "none.network"):
         (problem,) = compiled("", f"/etc/ctr/{name}").problems
-        assert problem.line == 0
+        assert (problem.line, problem.key) == (1, "")
     assert compiled("NetworkName=a\n", "/etc/ctr/none.network").problems == ()
 
 

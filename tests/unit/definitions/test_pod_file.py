@@ -14,7 +14,7 @@ from supervisor.definitions.coverage import State, keys
 from supervisor.definitions.load import load
 from supervisor.definitions.pod_file import compile_unit
 from supervisor.definitions.unitfile import parse
-from supervisor.spec.container import Container, Entry, Mount, MountType, UnitSections
+from supervisor.spec.container import Container, Entry, Membership, Mount, MountType, UnitSections
 from supervisor.spec.network import Attachment, NetworkMode, PublishedPort
 from supervisor.spec.pod import ExitPolicy, Pod
 from supervisor.spec.userns import IdRange, UserNamespace, UserNamespaceMode
@@ -151,6 +151,7 @@ def test_what_a_container_has_of_its_pod() -> None:
         mounts=(*alone.mounts, Mount(MountType.BIND, "/srv", "/srv")),
         user_namespace=UserNamespace(),
         stop_timeout=3.0,
+        membership=Membership(True, alone.mounts),
         unit=UnitSections(
             (Entry("PartOf", "ctr@shop.target"), Entry("Wants", "ctr@shop.target")),
             (Entry("Slice", "ctr-shop.slice"),),

@@ -200,7 +200,7 @@ def test_rootfs_instead_of_image() -> None:
     result = compile_file(PATH, "[Container]\nRootfs=/srv/root\nNetwork=none\n")
     assert result.defined is not None and (result.defined.image, result.defined.rootfs) == (None, "/srv/root")
     assert problems("[Container]\nNetwork=none\n") == [
-        f"{PATH}: says not what to run; write Image= or Rootfs= in [Container]"
+        f"{PATH}:1: says not what to run; write Image= or Rootfs= in [Container]"
     ]
     assert problems(BASE + "Rootfs=/x\n") == [
         f"{PATH}:3: Rootfs=: Image= in line 2 says something else; keep one of the two"
@@ -401,12 +401,12 @@ def test_a_secret_does_not_share_its_place() -> None:
 )
 def test_a_file_whose_name_is_no_name_is_refused(path: str, start: str) -> None:
     """The name of the container is the file's, unless ContainerName= gives one; templates have none."""
-    assert problems(BASE, path=path)[0].startswith(f"{path}: {start}")
+    assert problems(BASE, path=path)[0].startswith(f"{path}:1: {start}")
 
 
 def test_sections() -> None:
     """A missing [Container], an unknown section and one of another file kind are named; X- sections are free."""
-    assert problems("[Unit]\n")[0] == f"{PATH}: has no [Container] section; add one with Image= or Rootfs="
+    assert problems("[Unit]\n")[0] == f"{PATH}:1: has no [Container] section; add one with Image= or Rootfs="
     found = problems(BASE + "[Pod]\nPodName=x\n[Timer]\nOnBootSec=1\n[X-Mine]\nA=1\n")
     assert [problem.split(": ")[0] for problem in found] == [f"{PATH}:3", f"{PATH}:5"]
 

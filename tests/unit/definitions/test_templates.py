@@ -48,7 +48,7 @@ def test_mistakes_of_a_default_instance_are_the_templates() -> None:
     text = b"[Container]\nImge=x\n[Install]\nDefaultInstance=5\n"
     loaded = load("/d", tree({"/d/web@.container": text, "/d/web@5.container.d/1.conf": b"[Container]\nMemory=x\n"}))
     assert [message.split(";")[0] for message in messages(loaded)] == [
-        "/d/web@.container: says not what to run",
+        "/d/web@.container:1: says not what to run",
         "/d/web@.container:2: Imge=: no such key in [Container]",
         "/d/web@5.container.d/1.conf:2: Memory=: 'x' is not a size",
     ]
@@ -143,7 +143,7 @@ def test_an_instance_whose_name_no_container_can_have() -> None:
     """systemd takes more characters than a container's name has: the way out is said."""
     files = {"/d/web@.container": GOOD, "/d/web@a:b.container": GOOD}
     (message,) = messages(load("/d", tree(files)))
-    assert message.startswith("/d/web@a:b.container: the file's name 'web_a:b' is not valid")
+    assert message.startswith("/d/web@a:b.container:1: the file's name 'web_a:b' is not valid")
     assert message.endswith("; or write ContainerName=")
     named = {"/d/web@.container": GOOD, "/d/web@a:b.container": GOOD + b"ContainerName=ab\n"}
     assert messages(load("/d", tree(named))) == []

@@ -191,11 +191,10 @@ def test_a_container_that_cannot_have_its_pods_users_keeps_them_as_they_are(plac
 
 
 def test_a_container_has_the_users_of_its_pod(place: Place) -> None:
-    """As it is deployed: one that was compiled for a definition of the pod that is not applied would not start."""
+    """As it is deployed: with those of a definition of the pod that is not applied, it would not start."""
     apply(place, [member(place)], [pod(place)])
-    assert refused(place, [member(place, user_namespace=UserNamespace())], []) == [
-        "web: pod shop is deployed with other users (UserNS=) than its definition has; apply that too"
-    ]
+    apply(place, [member(place, user_namespace=UserNamespace())], [])
+    assert state.read(place.layout, "web").container == member(place)
 
 
 def test_without_a_network_there_is_a_document(place: Place) -> None:
@@ -223,7 +222,9 @@ def test_a_container_needs_its_pod(place: Place) -> None:
     """One that is not there, or goes while the container stays, is an error."""
     assert refused(place, [member(place)], []) == ["web: pod 'shop', which it is to be in, does not exist"]
     apply(place, [member(place, source="/elsewhere/web.container")], [pod(place)])
-    assert refused(place, [], [], prune=True) == ["pod shop: container web is in it; remove that first"]
+    assert refused(place, [], [], prune=True) == [
+        "pod shop: container web is in it; apply /elsewhere/web.container too, or remove it with 'ctrctl rm web'"
+    ]
 
 
 def test_a_pod_of_another_definition(place: Place) -> None:

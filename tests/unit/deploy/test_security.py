@@ -29,6 +29,8 @@ def test_a_host_without_modules(host: Layout) -> None:
     assert (security.apparmor(host), security.selinux(host)) == (None, None)
     write(host, "/sys/module/apparmor/parameters/enabled", "N\n")
     assert security.apparmor(host) is None and not security.has_apparmor(host)
+    write(host, "/sys/module/apparmor/parameters/enabled", "Y\n")  # in a container, which does not see the profiles
+    assert security.apparmor(host) is None and not security.has_apparmor(host)
 
 
 def test_loaded_profiles(host: Layout) -> None:
@@ -51,14 +53,19 @@ def test_contexts_of_the_policy(host: Layout) -> None:
 
 
 def test_descriptions_of_devices(host: Layout) -> None:
-    """Both directories, the later one last; other files and other containers' needs are passed over."""
-    for path in ("/run/cdi/a.json", "/etc/cdi/z.yaml", "/etc/cdi/b.json", "/etc/cdi/README"):
+    """Both directories, the later one last; other files, directories and other containers' needs are passed over. A
+    name in .yml is passed over too, as podman does it, and that is told."""
+    for path in ("/run/cdi/a.json", "/etc/cdi/z.yaml", "/etc/cdi/b.json", "/etc/cdi/y.yml", "/etc/cdi/README"):
         write(host, path, path)
     Path(host.root + "/etc/cdi/dir.json").mkdir()
+    Path(host.root + "/etc/cdi/c.json").symlink_to("nowhere")
     asks = Container("a", "x", cdi_devices=("v.com/c=1",))
     found = [one.path.removeprefix(host.root) for one in security.cdi_specs(host, (asks,))]
-    assert found == ["/etc/cdi/b.json", "/etc/cdi/dir.json", "/etc/cdi/z.yaml", "/run/cdi/a.json"]
-    assert [one.problem for one in security.cdi_specs(host, (asks,)) if one.problem] == ["is a directory"]
+    assert found == ["/etc/cdi/b.json", "/etc/cdi/c.json", "/etc/cdi/y.yml", "/etc/cdi/z.yaml", "/run/cdi/a.json"]
+    assert [one.problem for one in security.cdi_specs(host, (asks,)) if one.problem] == [
+        "no such file or directory",
+        "is not read; give it a name that ends in .json or .yaml",
+    ]
     assert list(security.cdi_specs(host, (Container("a", "x"),))) == []
 
 

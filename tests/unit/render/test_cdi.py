@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +24,7 @@ from supervisor.render.users import Accounts
 from tests.unit.render.sample import FACTS, IMAGE, container
 
 PATH = "/etc/cdi/vendor.json"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "cdi"
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -57,7 +61,7 @@ EDITS: dict[str, Any] = {
         {"hookName": "createContainer", "path": "/usr/bin/two"},
         {"hookName": "poststop", "path": "/usr/bin/end"},
     ],
-    "additionalGids": [44, 5],
+    "additionalGids": [44, 0, 5],
 }
 
 
@@ -140,6 +144,8 @@ def test_a_device_that_is_not_described() -> None:
         config()
     with pytest.raises(UserError, match=r"/etc/cdi/x.json: permission denied"):
         config(HostText("/etc/cdi/x.json", problem="permission denied"))
+    with pytest.raises(UserError, match=r"that can be read describes it. /etc/cdi/x.json:1: cannot be read"):
+        config(HostText("/etc/cdi/x.json", "{"))
     assert "ONE=1" in config(HostText("/etc/cdi/x.json", "{"), spec())["process"]["env"]
 
 
@@ -155,21 +161,26 @@ def test_a_node_that_is_not_on_the_host() -> None:
     [
         ({"cdiVersion": "9.0.0"}, "cdiVersion: '9.0.0' is not known"),
         ({"cdiVersion": 1}, "cdiVersion: is not a text"),
-        ({"devices": []}, "devices: are missing"),
+        ({"devices": []}, "devices: is empty"),
+        ({"devices": None}, "vendor.json: devices: is missing"),
         ({"devices": {}}, "devices: is not a list"),
         ({"devices": [1]}, r"devices\[0\]: is not an object"),
         ({"container": 1}, "container: is not known"),
         ({"containerEdits": {"netDevices": [{}]}}, "containerEdits.netDevices: network interfaces are not moved"),
         ({"containerEdits": {"intelRdt": {"closID": "a"}}}, "containerEdits.intelRdt: caches are not divided"),
-        ({"containerEdits": {"env": ["a"]}}, "containerEdits.env: 'a' is not NAME=VALUE"),
-        ({"containerEdits": {"env": [1]}}, "containerEdits.env: is not a list of texts"),
+        ({"containerEdits": {"env": ["a"]}}, r"containerEdits.env\[0\]: 'a' is not NAME=VALUE"),
+        ({"containerEdits": {"env": [1]}}, r"containerEdits.env\[0\]: is not a text"),
         ({"containerEdits": {"hooks": [{"hookName": "x", "path": "/a"}]}}, r"hooks\[0\].hookName: 'x' is not one of"),
         ({"containerEdits": {"hooks": [{"hookName": "poststop", "path": "a"}]}}, r"hooks\[0\].path: is not an"),
-        ({"containerEdits": {"mounts": [{"hostPath": "/a"}]}}, r"mounts\[0\].containerPath: is not a text"),
+        ({"containerEdits": {"mounts": [{"hostPath": "/a"}]}}, r"mounts\[0\].containerPath: is missing"),
         ({"containerEdits": {"deviceNodes": [{"path": "/a", "major": -1}]}}, r"deviceNodes\[0\].major: is not a"),
         ({"containerEdits": {"deviceNodes": [{"path": "/a", "type": "x"}]}}, r"deviceNodes\[0\]: type 'x'"),
-        ({"containerEdits": {"additionalGids": ["a"]}}, r"additionalGids\[0\]: is not a group's number"),
+        ({"containerEdits": {"additionalGids": ["a"]}}, r"additionalGids\[0\]: is not a number"),
+        ({"containerEdits": {"additionalGids": [2**32 - 1]}}, r"additionalGids\[0\]: is not a group's number"),
         ({"devices": [{"name": "a", "edits": {}}]}, r"devices\[0\].edits: is not known"),
+        ({"devices": [{"name": "a"}, {"name": "a"}]}, r"devices\[1\].name: 'a' is there twice"),
+        ({"devices": [{"name": "a b"}]}, r"devices\[0\].name: 'a b' is not a name"),
+        ({"kind": "toy"}, "kind: 'toy' is not VENDOR/CLASS"),
     ],
 )
 def test_a_mistake_names_its_place(changes: dict[str, Any], message: str) -> None:
@@ -178,14 +189,50 @@ def test_a_mistake_names_its_place(changes: dict[str, Any], message: str) -> Non
         parse(PATH, json.dumps(document(**changes)))
 
 
-def test_yaml() -> None:
-    """What nvidia-ctk writes by default; the same as JSON."""
-    pytest.importorskip("yaml", reason="an optional package")
+def test_what_nvidia_writes() -> None:
+    """The file of the examples, with which the ollama of the gallery finds its cards: the same as in JSON."""
+    text = (EXAMPLES / "nvidia.yaml").read_text()
+    found = parse("/etc/cdi/nvidia.yaml", text)
+    assert found == parse("/etc/cdi/nvidia.json", json.dumps(yaml.safe_load(text)))
+    assert (found.kind, [name for name, _ in found.devices]) == ("nvidia.com/gpu", ["0", "all"])
+    every = cdi.edits(container(cdi_devices=("nvidia.com/gpu=all",)), (HostText("/etc/cdi/nvidia.yaml", text),))
+    assert [node.path for node in every.nodes][3:5] == ["/dev/nvidiactl", "/dev/nvidia0"]
+    assert [hook.arguments[1] for hook in every.hooks] == ["create-symlinks", "update-ldcache"]
+    assert every.mounts[1].options == ("ro", "nosuid", "nodev", "bind")
+
+
+def test_one_that_is_written_by_hand() -> None:
+    """Of the examples, too."""
+    path = EXAMPLES / "stick.yaml"
+    ((name, found),) = parse(str(path), path.read_text()).devices
+    assert (name, found.nodes[0].path, found.nodes[0].mode) == ("stick", "/dev/zigbee", 0o660)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: one", "name: on", "4: devices[0].name: is not a text: on is a truth value in YAML; put it in quotes"),
+        ("name: one", "names: one", "4: devices[0].names: is not known"),
+        ("[ONE=1]", "[ONE]", "6: devices[0].containerEdits.env[0]: 'ONE' is not NAME=VALUE"),
+        ("[ONE=1]", "[ONE=1", "6: cannot be read: "),
+        ("env: [ONE=1]", "additionalGids: [044]", "6: devices[0].containerEdits.additionalGids[0]: is octal in YAML"),
+        ("kind:", "kind: a.b/c\nkind:", "3: cannot be read: 'kind' is there twice, first in line 2"),
+        ('"0.6.0"', "0.6", "1: cdiVersion: is not a text: 0.6 is a number in YAML; put it in quotes"),
+    ],
+)
+def test_a_mistake_in_yaml_has_a_line(old: str, new: str, message: str) -> None:
+    """Which is told when a device is not found for it."""
     text = 'cdiVersion: "0.6.0"\nkind: vendor.com/toy\ndevices:\n- name: one\n  containerEdits:\n    env: [ONE=1]\n'
-    assert parse("/etc/cdi/a.yaml", text) == parse("/etc/cdi/a.json", spec().text)
-    for wrong in ("a: [", "- a", "!!python/object:os.system {}", "a: &a [*a]"):
-        with pytest.raises(UserError):
-            parse("/etc/cdi/a.yaml", wrong)
+    right = HostText("/etc/cdi/a.yaml", text)
+    assert "ONE=1" in config(right)["process"]["env"]
+    with pytest.raises(UserError, match=re.escape(f"/etc/cdi/a.yaml:{message}")):
+        config(dataclasses.replace(right, text=text.replace(old, new)))
+
+
+def test_a_number_may_name_a_device() -> None:
+    """Without quotes, as with podman."""
+    text = "cdiVersion: 0.5.0\nkind: vendor.com/toy\ndevices:\n- name: 0\n- name: 1:0\n"
+    assert [name for name, _ in parse("/etc/cdi/a.yaml", text).devices] == ["0", "1:0"]
 
 
 VALUES = st.recursive(

@@ -63,6 +63,11 @@ def test_apparmor() -> None:
     assert config(Security(apparmor="unconfined"), apparmor=loaded)["process"]["apparmorProfile"] == "unconfined"
     assert "apparmorProfile" not in config(Security(), apparmor=loaded)["process"]
     assert "apparmorProfile" not in config(Security(apparmor="strict"), apparmor=None)["process"]
+    usual = loaded | {"ctr-default"}
+    assert config(Security(), apparmor=usual)["process"]["apparmorProfile"] == "ctr-default"
+    assert "apparmorProfile" not in config(Security(), {"privileged": True}, apparmor=usual)["process"]
+    named = config(Security(apparmor="strict"), {"privileged": True}, apparmor=usual)
+    assert named["process"]["apparmorProfile"] == "strict"
     with pytest.raises(UserError, match="'nosuch': is not loaded on this host; load its file with 'apparmor_parser"):
         config(Security(apparmor="nosuch"), apparmor=loaded)
 

@@ -52,3 +52,20 @@ def test_cruns_message_is_its_last_line() -> None:
     """crun writes plain text."""
     assert message("first\nopen executable: Permission denied\n") == "open executable: Permission denied"
     assert message("") == ""
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "write file `/proc/thread-self/attr/exec`: No such file or directory",
+        "write file `/proc/thread-self/attr/apparmor/exec`: No such file or directory",
+        'time="t" level=error msg="runc create failed: unable to start container process: error during container init: '
+        "unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: "
+        'no such file or directory"',
+    ],
+)
+def test_an_apparmor_profile_that_is_gone(log: str) -> None:
+    """Neither runtime says so; and the program is not at fault."""
+    text = message(log)
+    assert "profile (ctr-default, unless AppArmor= names another) is not loaded; load its file" in text
+    assert exit_code(text) == 125

@@ -93,7 +93,7 @@ def test_seccomp(define: Define, busybox: str) -> None:
         profile.unlink()
 
 
-@pytest.mark.skipif(hostkit.has_apparmor(), reason="this host lacks none")
+@pytest.mark.skipif(hostkit.has_apparmor(), reason="this host has AppArmor; see test_apparmor.py")
 def test_modules_that_the_host_lacks_are_skipped_aloud(define: Define, busybox: str) -> None:
     """A warning with file, line and key, and the container runs."""
     text = f"[Container]\nImage={busybox}\nNetwork=none\nAppArmor=strict\nSecurityLabelType=a_t\nExec=true\n"

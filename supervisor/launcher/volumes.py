@@ -245,11 +245,12 @@ def _check(source: str, target: str, over: str, rest: str, root: str) -> None:
         raise UserError(f"mount {target}: {_reason(error)} in the container") from error
     if found < 0:
         return
-    if stat.S_ISDIR(os.fstat(found).st_mode) != is_directory:
+    mode = os.fstat(found).st_mode
+    os.close(found)
+    if stat.S_ISDIR(mode) != is_directory:
         kinds = ("directory", "file") if is_directory else ("file", "directory")
         what = f"{source or 'the source'} is a {kinds[0]}, {target} in the container a {kinds[1]}"
         raise UserError(f"mount {target}: {what}; mount a file on a file, a directory on a directory")
-    os.close(found)
 
 
 def _change_owner(source: str, owner: str, places: str) -> None:

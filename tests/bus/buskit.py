@@ -268,6 +268,11 @@ async def client(address: str) -> AsyncIterator[MessageBus]:
         with anyio.CancelScope(shield=True):
             with suppress(EOFError, OSError):  # the bus may have been first
                 await bus.wait_for_disconnect()
+        # dbus-next leaves its descriptor to the collector.
+        bus._loop.remove_writer(bus._fd)
+        with suppress(OSError):
+            bus._stream.close()
+        bus._sock.close()
 
 
 @asynccontextmanager

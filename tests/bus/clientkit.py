@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
+from buskit import client
+from dbus_next import Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 
 NAME, ROOT = "io.ctr.Supervisor1", "/io/ctr/Supervisor1"
@@ -95,12 +96,8 @@ def mirror(objects: dict[str, dict[str, dict[str, Any]]], signals: list[Message]
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[Client]:
-    bus = await MessageBus(bus_address=address, bus_type=BusType.SYSTEM).connect()
-    try:
+    async with client(address) as bus:
         yield Client(bus)
-    finally:
-        bus.disconnect()
-        await anyio.lowlevel.checkpoint()
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 60) -> None:

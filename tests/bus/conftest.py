@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.descriptors import no_descriptor_is_left
+
+__all__ = ["anyio_backend", "no_descriptor_is_left"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

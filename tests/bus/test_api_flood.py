@@ -8,8 +8,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -96,6 +96,19 @@ def bus(tmp_path: Path) -> Iterator[PrivateBus]:
 
 
 @pytest.fixture
+def hostile_client(bus: PrivateBus) -> Iterator[Callable[[], Hostile]]:
+    """Makes connections, which end with the test."""
+    with ExitStack() as sockets:
+
+        def connect() -> Hostile:
+            made = Hostile(bus.address)
+            sockets.callback(made.socket.close)
+            return made
+
+        yield connect
+
+
+@pytest.fixture
 def service(bus: PrivateBus) -> Iterator[subprocess.Popen[str]]:
     """The API with some containers, ready."""
     command = [sys.executable, "-c", SERVICE, bus.address, str(CONTAINERS)]
@@ -133,10 +146,14 @@ PING = ("org.freedesktop.DBus.Peer", "Ping")
 @pytest.mark.parametrize("flags", [0, wire.NO_REPLY])
 @pytest.mark.parametrize("call", [PING, OBJECTS, (NAME, "Start")], ids=["Ping", "GetManagedObjects", "Start"])
 async def test_calls_without_end_whose_answers_nobody_reads(
-    bus: PrivateBus, service: subprocess.Popen[str], call: tuple[str, str], flags: int
+    bus: PrivateBus,
+    service: subprocess.Popen[str],
+    hostile_client: Callable[[], Hostile],
+    call: tuple[str, str],
+    flags: int,
 ) -> None:
     """20,000 of them, or as many as the bus takes."""
-    hostile = Hostile(bus.address)
+    hostile = hostile_client()
     body = wire.marshal("s", "web-1") if call[1] == "Start" else b""
     async with unharmed(bus, service):
         for _ in range(200):
@@ -144,22 +161,23 @@ async def test_calls_without_end_whose_answers_nobody_reads(
             if not hostile.push(block):
                 break
             await anyio.sleep(0)
-    hostile.socket.close()
 
 
-async def test_a_crowd_that_asks_for_everything(bus: PrivateBus, service: subprocess.Popen[str]) -> None:
+async def test_a_crowd_that_asks_for_everything(
+    bus: PrivateBus, service: subprocess.Popen[str], hostile_client: Callable[[], Hostile]
+) -> None:
     """60 MB of answers are not made before the bus takes them."""
-    with ExitStack() as sockets:
-        async with unharmed(bus, service):
-            for _ in range(12):
-                hostile = Hostile(bus.address)
-                sockets.callback(hostile.socket.close)
-                hostile.push(b"".join(hostile.call(*OBJECTS) for _ in range(25)))
+    async with unharmed(bus, service):
+        for _ in range(12):
+            hostile = hostile_client()
+            hostile.push(b"".join(hostile.call(*OBJECTS) for _ in range(25)))
 
 
-async def test_long_messages_are_not_read(bus: PrivateBus, service: subprocess.Popen[str]) -> None:
+async def test_long_messages_are_not_read(
+    bus: PrivateBus, service: subprocess.Popen[str], hostile_client: Callable[[], Hostile]
+) -> None:
     """A million empty strings would be 60 MB of Python objects; the answer is an error."""
-    hostile = Hostile(bus.address)
+    hostile = hostile_client()
     hostile.socket.setblocking(True)
     async with unharmed(bus, service, growth=4):
         long = hostile.call(*PING, "as", wire.marshal("as", [""] * 1_000_000))
@@ -173,19 +191,21 @@ async def test_long_messages_are_not_read(bus: PrivateBus, service: subprocess.P
         assert found.error == "io.ctr.Error.LimitsExceeded"
 
 
-async def test_a_crowd_with_messages_cut_short(bus: PrivateBus, service: subprocess.Popen[str]) -> None:
+async def test_a_crowd_with_messages_cut_short(
+    bus: PrivateBus, service: subprocess.Popen[str], hostile_client: Callable[[], Hostile]
+) -> None:
     """200 connections that each send half a message and then nothing; the other half never comes."""
-    with ExitStack() as sockets:
-        async with unharmed(bus, service, growth=4):
-            for _ in range(200):
-                hostile = Hostile(bus.address)
-                sockets.callback(hostile.socket.close)
-                hostile.push(hostile.call(*PING, "s", wire.marshal("s", "x" * 1000))[:500])
+    async with unharmed(bus, service, growth=4):
+        for _ in range(200):
+            hostile = hostile_client()
+            hostile.push(hostile.call(*PING, "s", wire.marshal("s", "x" * 1000))[:500])
 
 
-async def test_what_the_specification_leaves_for_later(bus: PrivateBus, service: subprocess.Popen[str]) -> None:
+async def test_what_the_specification_leaves_for_later(
+    bus: PrivateBus, service: subprocess.Popen[str], hostile_client: Callable[[], Hostile]
+) -> None:
     """Unknown flags, header fields and message types, and signatures that were never seen before, harm nobody."""
-    hostile = Hostile(bus.address)
+    hostile = hostile_client()
     async with unharmed(bus, service, growth=4):
         ping = hostile.call(*PING)
         hostile.push(ping[:2] + b"\xf8" + ping[3:])
@@ -193,25 +213,26 @@ async def test_what_the_specification_leaves_for_later(bus: PrivateBus, service:
         head = ping[: 16 + fields] + bytes(-fields % 8) + b"\x63\x01s\0" + struct.pack("<I", 1) + b"x\0"
         head = head[:12] + struct.pack("<I", len(head) - 16) + head[16:]
         hostile.push(head + bytes(-len(head) % 8))
-        stranger = Hostile(bus.address)
+        stranger = hostile_client()
         stranger.push(ping[:1] + b"\x09" + ping[2:])
         for depth in range(1, 30):
-            another = Hostile(bus.address)
+            another = hostile_client()
             another.push(another.call(*PING, "a" * depth + "s", bytes(4)))
 
 
-async def test_everybody_gets_a_turn(bus: PrivateBus, service: subprocess.Popen[str]) -> None:
+async def test_everybody_gets_a_turn(
+    bus: PrivateBus, service: subprocess.Popen[str], hostile_client: Callable[[], Hostile]
+) -> None:
     """Another client is answered while a flood goes on."""
-    hostile, answered = Hostile(bus.address), 0
+    hostile, answered = hostile_client(), 0
 
     async def flood() -> None:
         while True:
             hostile.push(b"".join(hostile.call(*PING) for _ in range(50)))
-            try:
+            with suppress(BlockingIOError):
                 while hostile.socket.recv(1 << 16):
                     pass
-            except BlockingIOError:
-                await anyio.sleep(0.001)
+            await anyio.sleep(0.001)
 
     async with unharmed(bus, service), connected(bus.address) as client, anyio.create_task_group() as tasks:
         tasks.start_soon(flood)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import socket
 import threading
 import time
@@ -85,7 +86,9 @@ def test_orders_that_follow_each_other_share_a_worker(tmp_path: Path) -> None:
 def _note(connection: socket.socket, orders: list[What]) -> None:
     line = hired.Channel(connection)
     while received := line.next_order():
-        orders.append(received[0].what)
+        order, descriptor = received
+        os.close(descriptor)
+        orders.append(order.what)
         line.answer([])
     line.close()
 

@@ -37,6 +37,11 @@ PHASES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left() -> None:
+    """Where the relay dies here, nobody closes what it had just opened; the kernel would."""
+
+
 class Host:
     """What outlives a relay: pipes, spools, the outbox, and a journal."""
 
@@ -90,11 +95,11 @@ class Host:
 
     def _live(self) -> None:
         outbox = Outbox(self.outbox.reader, self.outbox.writer, self.address)
-        streams = [
-            Stream(str(index), os.dup(reader), Spool(os.dup(spool.fd)))
-            for index, (reader, spool) in enumerate(zip(self.readers, self.spools, strict=True))
-        ]
+        given = [os.dup(fd) for pair in zip(self.readers, self.spools, strict=True) for fd in (pair[0], pair[1].fd)]
+        streams: list[Stream] = []
         try:
+            for index in range(len(self.spools)):
+                streams.append(Stream(str(index), given[2 * index], Spool(given[2 * index + 1])))
             resume(streams, outbox, known=True)
             busy = streams
             while busy:
@@ -109,6 +114,8 @@ class Host:
             sys.settrace(None)
             for stream in streams:
                 stream.close()
+            for fd in given[2 * len(streams) :]:  # killed while it was made a stream
+                os.close(fd)
 
 
 class Killed(BaseException):

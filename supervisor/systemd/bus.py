@@ -31,8 +31,8 @@ from supervisor.systemd.sdbus import BusError, BusLostError
 #: So many calls are unanswered at most: a bus counts them, and keeps what a client does not read.
 WINDOW = 32
 TIMEOUT_SECONDS = 20.0
-#: So many signals wait at most. Whoever falls so far behind has to ask for everything anew.
-BACKLOG = 50_000
+#: So many signals wait at most, of 4 to 8 kB in memory. Whoever falls so far behind has to ask for everything anew.
+BACKLOG = 10_000
 #: So many messages are read at a time, then others have their turn in the loop.
 _TURN = 32
 _DBUS, _DBUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import tests.properties  # noqa: F401  # loads the profile of property tests
 from tests.descriptors import no_descriptor_is_left
 
 __all__ = ["anyio_backend", "no_descriptor_is_left"]

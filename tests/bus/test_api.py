@@ -352,7 +352,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=STEPS)
 def test_a_mirror_kept_by_signals_equals_the_objects(bus_address: str, steps: list[Any]) -> None:
     """Whatever appears, changes and goes, and in whatever turns of the loop."""

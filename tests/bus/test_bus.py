@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import resource
 import socket
 import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -14,8 +16,9 @@ import anyio
 import buskit
 import pytest
 from buskit import FakeSystemd, PrivateBus
+from dbus_next import Message, Variant
 
-from supervisor.systemd.bus import WINDOW, Connection, connected
+from supervisor.systemd.bus import BACKLOG, WINDOW, Connection, connected
 from supervisor.systemd.sdbus import BusError, BusLostError
 
 anyio_backend, message_bus, systemd = buskit.FIXTURES
@@ -169,3 +172,37 @@ async def test_unwanted_signals_are_not_decoded(message_bus: PrivateBus, systemd
         while message := connection.take():
             found.append(message.body[0])
         assert found == [f"ctr@{number}.service" for number in range(0, 500, 100)]
+
+
+async def test_who_falls_behind_asks_anew(message_bus: PrivateBus, systemd: Systemd) -> None:
+    """More signals than may wait are dropped, and that is said; what comes afterwards waits as before."""
+    async with systemd() as fake, connected(message_bus.address) as connection:
+        await connection.match(f"type='signal',interface='{buskit.MANAGER}'")
+        for number in range(BACKLOG + 100):
+            await fake.emit("UnitRemoved", "so", str(number), "/x")
+        await call(connection)
+        assert connection.overrun
+        found = []
+        while message := connection.take():
+            found.append(message.body[0])
+        assert found == [str(number) for number in range(BACKLOG, BACKLOG + 100)]
+
+
+async def test_what_waits_at_most_stays_below_the_memory_limit(message_bus: PrivateBus, systemd: Systemd) -> None:
+    """As many changes of a unit (30 properties each) as may wait take at most half of the service's MemoryHigh=."""
+    changed = {f"ExecMainStartTimestamp{number}": Variant("t", number << 40) for number in range(30)}
+    body, count = [buskit.SERVICE, changed, []], 200
+    async with systemd() as fake, connected(message_bus.address, lambda raw: b"Exec" in raw) as connection:
+        await connection.match(f"type='signal',interface='{buskit.PROPERTIES}'")
+        tracemalloc.start()
+        try:
+            for _ in range(count):
+                await fake.bus.send(Message.new_signal("/x", buskit.PROPERTIES, "PropertiesChanged", "sa{sv}as", body))
+            await call(connection)
+            used, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert sum(1 for _ in iter(connection.take, None)) == count
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read(Path(__file__).resolve().parents[2] / "units" / "ctr-supervisor.service")
+    assert used / count * BACKLOG < int(unit["Service"]["MemoryHigh"].removesuffix("M")) << 19

@@ -245,7 +245,7 @@ LIVES = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(then=LIVES, now=LIVES)
 def test_remembering_changes_nothing(
     message_bus: PrivateBus, tmp_path: Path, then: dict[str, Life], now: dict[str, Life]

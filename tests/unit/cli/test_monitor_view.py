@@ -153,7 +153,7 @@ def test_memory_is_measured_against_its_limit() -> None:
 HOSTILE = st.text(st.characters(), max_size=300) | st.just("漢" * 500) | st.just("e\u0301\u200d" * 100)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(HOSTILE, HOSTILE, st.sampled_from(SIZES), st.sampled_from(Mode))
 def test_no_text_breaks_a_screen(log: str, event: str, size: tuple[int, int], mode: Mode) -> None:
     """Control characters, right-to-left marks, wide and combining characters, markup: each line keeps its width, and

@@ -1,8 +1,7 @@
 """No definition, however it is written, makes the compilers crash, hang, or refuse without saying where.
 
-The same runs are made each time, so that a change is to blame when one fails. To look for more:
-``CTR_FUZZ=20000 contrib/test unit -- -k test_fuzz`` tries that many examples of each kind, new ones every time; and
-``contrib/test fuzz`` lets atheris find its way (tests/fuzz).
+To look for more: ``CTR_FUZZ=20000 contrib/test unit -- -k test_fuzz`` (tests/properties.py), and ``contrib/test fuzz``
+lets atheris find its way (tests/fuzz).
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from hypothesis import strategies as st
 
 from supervisor.definitions import unitfile
 from tests.fuzz import oracle
+from tests.properties import WANTED
 
-WANTED = int(os.environ.get("CTR_FUZZ", "0"))
 FUZZ = settings(
     max_examples=WANTED or 150,
-    derandomize=not WANTED,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

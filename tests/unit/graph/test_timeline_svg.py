@@ -50,7 +50,7 @@ def boxes(root: ElementTree.Element) -> list[tuple[float, float, float, float, s
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(containers(), st.text(max_size=200) | st.just("a title too long for the room beside the legend " * 4))
 def test_texts_are_inside_and_apart(times: list[Times], title: str) -> None:
     """Of 0 to 100 containers with names of 1 to 128 characters."""

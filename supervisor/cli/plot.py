@@ -106,7 +106,7 @@ def times(name: str, manager: Manager, loaded: Container[str]) -> Times:
     gate = _times(healthy_unit(name), manager, loaded)
     return Times(
         name,
-        network=_times(namespace_unit(name), manager, loaded)[:2],
+        network=_network(namespace_unit(name), manager, loaded),
         starting=starting,
         launched=_times(scope_unit(name), manager, loaded)[1],
         ready=own[_END],
@@ -188,6 +188,14 @@ def _times(unit: str, manager: Manager, loaded: Container[str]) -> tuple[int, in
         return 0, 0, 0
     found = manager.properties(unit, "Unit", _BEGIN, _END, _OVER)
     return int(found[_BEGIN]), int(found[_END]), int(found[_OVER])
+
+
+def _network(unit: str, manager: Manager, loaded: Container[str]) -> tuple[int, int]:
+    """When *unit* began to make a network, and had; 0: never."""
+    if unit not in loaded:
+        return 0, 0
+    ended = manager.properties(unit, "Service", "ExecMainExitTimestampMonotonic")
+    return _times(unit, manager, loaded)[0], int(ended["ExecMainExitTimestampMonotonic"])
 
 
 def _after(name: str, names: Iterable[str]) -> Iterable[tuple[str, bool]]:

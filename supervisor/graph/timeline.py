@@ -22,11 +22,11 @@ class Part(Enum):
     IMAGE = "image"
     """ctr-store@: its image is fetched."""
     NETWORK = "network"
-    """ctr-netns@: its network namespace is set up."""
+    """ctr-netns@: its network is made; goes on while it is launched."""
     LAUNCH = "launch"
     """ctr@ is activating, and there is no scope yet."""
     READY = "ready"
-    """Its processes exist, and its unit is not active yet."""
+    """Its processes and its network exist, and its unit is not active yet."""
     HEALTHY = "healthy"
     """ctr-healthy@ is activating: it is probed."""
 
@@ -42,7 +42,7 @@ class Times:
     name: str
     image: tuple[int, int] = (0, 0)
     network: tuple[int, int] = (0, 0)
-    """InactiveExitTimestampMonotonic and ActiveEnterTimestampMonotonic of ctr-netns@"""
+    """InactiveExitTimestampMonotonic and ExecMainExitTimestampMonotonic of ctr-netns@"""
     starting: int = 0
     """When systemd began to start it, not to wait for its restart (RestartSec=)."""
     launched: int = 0
@@ -100,6 +100,11 @@ class Row:
         return max(span.end for span in self.spans)
 
     @property
+    def before(self) -> tuple[Span, ...]:
+        """Its parts before `launch`."""
+        return tuple(span for span in self.spans if span.start < self.launch)
+
+    @property
     def unhealthy(self) -> bool:
         """Whether it was told unhealthy before it had been healthy."""
         return any(span.failed for span in self.spans)
@@ -152,8 +157,8 @@ def _spans(times: Times, now: int) -> tuple[Span, ...]:
     spans = []
     # The network of a container that was restarted is older than the end before, and so is its image.
     begin, end = times.network
-    if 0 < begin <= end <= times.starting and before <= begin:
-        spans.append(Span(Part.NETWORK, begin, end))
+    if 0 < begin <= min(end, times.starting) and before <= begin:
+        spans.append(Span(Part.NETWORK, begin, min(end, times.starting)))
     begin, end = times.image
     if 0 < begin <= end <= (spans[0].start if spans else times.starting) and before <= begin:
         spans.insert(0, Span(Part.IMAGE, begin, end))
@@ -167,8 +172,13 @@ def _start(times: Times, over: int, now: int) -> tuple[Span, ...]:
     is_open = not is_ready and not over
     if not times.starting <= times.launched <= end:
         return (Span(Part.LAUNCH, times.starting, end, is_open),)
-    launch = Span(Part.LAUNCH, times.starting, times.launched)
-    return (launch, Span(Part.READY, times.launched, end, is_open)) if end > times.launched else (launch,)
+    spans = [Span(Part.LAUNCH, times.starting, times.launched)]
+    connected = max(times.launched, min(times.network[1], end))
+    if connected > times.launched:
+        spans.append(Span(Part.NETWORK, times.launched, connected))
+    if end > connected:
+        spans.append(Span(Part.READY, connected, end, is_open))
+    return tuple(spans)
 
 
 def _health(times: Times, over: int, now: int) -> tuple[Span, ...]:
@@ -228,12 +238,11 @@ def _critical(rows: Mapping[str, Row]) -> dict[str, frozenset[Part]]:
     found: dict[str, frozenset[Part]] = {}
     while row and row.name not in found:
         # Its health is on the path only where somebody waited for that.
-        parts = {span.part for span in row.spans if span.end <= limit and span.part not in _BEFORE}
-        own = row.until(Part.NETWORK) or row.until(Part.IMAGE)
-        if row.waited_for and row.waited_until >= own:
+        parts = {span.part for span in row.spans if row.launch <= span.start and span.end <= limit}
+        if row.waited_for and row.waited_until >= max((span.end for span in row.before), default=0):
             following, limit = rows.get(row.waited_for), row.waited_until
         else:
-            parts |= {span.part for span in row.spans if span.part in _BEFORE}
+            parts |= {span.part for span in row.before}
             following = None
         found[row.name] = frozenset(parts)
         row = following

@@ -175,7 +175,7 @@ class _Drawing:
     def waits(self, row: Row) -> Iterator[str]:
         """The line from what let *row* go on, and the time that its own image and network had been waiting by then."""
         y = self.y(row.name)
-        own = row.until(Part.NETWORK)
+        own = max((span.end for span in row.before), default=0)
         for span, following in pairwise(row.spans):
             if span.part in (Part.IMAGE, Part.NETWORK) and following.start > span.end:
                 yield _line(self.x(span.end), y, self.x(following.start), y, FAINT, dashes="1 3")

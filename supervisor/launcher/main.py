@@ -26,8 +26,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from supervisor.network.progress import Follower
+
 #: signal.SIGKILL; importing `signal` costs 3 ms, as it makes enums.
 _SIGKILL = 9
+
+#: Many that start at once wait for each other's networks (sd_notify(3)).
+_EXTENSION = "EXTEND_TIMEOUT_USEC=300000000"
 
 
 class _Start:
@@ -41,6 +46,11 @@ class _Start:
         self.environ = environ
         self.passed = 0
         self.log_socket = layout.log_socket
+        self.network: Follower | None = None
+        if plan.network:
+            from supervisor.network import progress
+
+            self.network = progress.Follower(layout.networking(plan.network))
         self.places = layout.running(plan.name)
         self.state_root = layout.runtime_state(plan.runtime)
         self.pid_file = f"{self.places}/pid"
@@ -99,9 +109,22 @@ class _Start:
         """Everything from the stub to the started container; returns its init's PID."""
         attach = output.connect_attach(self.places) if self.plan.attach else None
         listener = output.console_listener(self.places) if self.plan.terminal else None
-        pid = self._create(self._stdio(attach))
+        if self.plan.network_first:
+            self._wait_for_network()
+        try:
+            pid = self._create(self._stdio(attach))
+        except HostError:
+            # Without a network there are no namespaces: that reason comes first.
+            if self.network:
+                self.network.check()
+            raise
         if listener:
             self._hand_over_terminal(attach, output.console_master(listener))
+        try:
+            self._wait_for_network()
+        except HostError:
+            os.kill(pid, _SIGKILL)
+            raise
         if not self.plan.oneshot:
             # Before `start`, and behind a barrier: systemd has to know the main process while it still waits.
             ready = "\nREADY=1" if self.plan.notify == "started" else ""
@@ -114,6 +137,11 @@ class _Start:
             os.kill(pid, _SIGKILL)
             raise HostError(f"{self.plan.runtime} start: exit status {code}")
         return pid
+
+    def _wait_for_network(self) -> None:
+        """It is made while the container is; no program of the container runs without it."""
+        if self.network:
+            self.network.wait(lambda: notify.notify(self.notify_socket, _EXTENSION))
 
     def _stdio(self, attach: _socket.socket | None) -> tuple[int, int, int]:
         if attach and not self.plan.terminal:

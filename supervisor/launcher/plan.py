@@ -33,6 +33,8 @@ class Plan:
         "lowers",
         "mounts",
         "name",
+        "network",
+        "network_first",
         "notify",
         "oneshot",
         "overlays",
@@ -67,6 +69,9 @@ class Plan:
             raise InternalError(f"plan: version '{one('ctr-plan')}' is not {VERSION}; run 'ctrctl apply'")
         self.text = text
         self.name = one("name")
+        #: Whose network it has, if that is made for it; and whether that has to be there before the runtime begins.
+        self.network = one("network")
+        self.network_first = one("network-first") == "1"
         self.runtime = one("runtime", "crun")
         self.rootfs = one("rootfs")
         self.layers = tuple(tuple(value.split("\t")) for value in values.get("layer", ()))

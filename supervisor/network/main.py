@@ -11,6 +11,7 @@ from supervisor.errors import CtrError, UserError
 from supervisor.names import check_name
 from supervisor.network import runtime
 from supervisor.paths import Layout
+from supervisor.systemd import notify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     verb, name = (*arguments, "", "")[:2]
     try:
         if verb == "up":
-            runtime.up(check_name(name), Layout(), environ)
+            runtime.up(check_name(name), Layout(), environ, lambda: notify.notify(environ["NOTIFY_SOCKET"], "READY=1"))
         elif verb == "down":
             runtime.down(check_name(name), Layout())
         elif verb == "purge":

@@ -12,6 +12,7 @@ import os
 
 from supervisor.errors import CtrError, HostError, NotFoundError
 from supervisor.network import gateways, names, namespace, netavark, record
+from supervisor.network.progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +22,32 @@ if TYPE_CHECKING:
     from supervisor.paths import Layout
 
 
-def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
-    """Everything from the ports to the names. Raises `CtrError`; then `down` has to be called."""
+def up(name: str, layout: Layout, environ: Mapping[str, str], ready: Callable[[], None]) -> None:
+    """Everything from the ports to the names; *ready* is called as soon as a container can be made in the namespaces.
+
+    Raises `CtrError`; then `down` has to be called.
+    """
     wanted = record.read(f"{layout.container(name)}/current/{record.FILE}")
     directory = layout.networking(name)
     if os.path.lexists(directory):
         _give_up(name, layout)
     os.makedirs(directory, 0o755)
     _write(f"{directory}/document", wanted.text)
+    progress = Progress(directory)
+    try:
+        _make_namespaces(wanted, layout, environ)
+        ready()
+        if wanted.netavark:
+            _connect(wanted, layout)
+    except (CtrError, OSError) as error:
+        progress.end(str(error))
+        raise
+    progress.end()
+
+
+def _make_namespaces(wanted: Record, layout: Layout, environ: Mapping[str, str]) -> None:
+    """And what is to be had at once: ports, hosts and resolv.conf."""
+    name = wanted.name
     if wanted.ports or environ.get("LISTEN_FDS"):
         from supervisor.network import reservation
 
@@ -48,12 +67,15 @@ def up(name: str, layout: Layout, environ: Mapping[str, str]) -> None:
         wanted.hosts += pod.hosts(wanted, layout)
     if wanted.hosts:
         _write_files(wanted, layout.resolving(name))
-    if not wanted.netavark:
-        return
-    with _Lock(layout):
+    if wanted.netavark:
         namespace.create(layout.namespace(name), user_namespace)
+
+
+def _connect(wanted: Record, layout: Layout) -> None:
+    directory = layout.networking(wanted.name)
+    with _Lock(layout):
         _write(f"{directory}/netavark", wanted.netavark)
-        netavark.setup(f"{directory}/netavark", layout.namespace(name))
+        netavark.setup(f"{directory}/netavark", layout.namespace(wanted.name))
         gateways.settle(wanted.gateways)
         _write(f"{directory}/connected", "")
         names.update(layout, _connected(layout))

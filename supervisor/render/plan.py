@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from supervisor.errors import UserError
 from supervisor.paths import Layout
-from supervisor.render import cdi, devices, idle, labels, oci, secrets, userns, volumes
+from supervisor.render import cdi, devices, idle, labels, oci, secrets, sharing, userns, volumes
 from supervisor.render.dropins import stop_signal
 from supervisor.render.facts import HostFacts
 from supervisor.render.lines import one_line
@@ -52,6 +52,7 @@ def text(
         *_files(container, facts),
         *secrets.plan_lines(container, id_maps),
         *_properties(container, image, facts),
+        *_network(container),
         *_output(container),
     )
     lines = []
@@ -116,6 +117,16 @@ def _properties(container: Container, image: Image | None, facts: HostFacts) -> 
     for scope_property in container.scope_properties:
         for line in scope_property.lines():
             yield "property", line
+
+
+def _network(container: Container) -> Iterator[tuple[str, str]]:
+    if not sharing.has_namespace_unit(container):
+        return
+    yield "network", sharing.namespace_owner(container)
+    # The runtime sets them before the container's network is looked for: there may be no such interface yet, and what
+    # they change (IPv6 is switched off, say) would come in the middle of netavark's work.
+    if any(key.startswith("net.") for key, _ in container.sysctls):
+        yield "network-first", "1"
 
 
 def _output(container: Container) -> Iterator[tuple[str, str]]:

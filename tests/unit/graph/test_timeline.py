@@ -108,3 +108,16 @@ def test_containers_ordered_after_each_other_do_not_hang_it() -> None:
     a = Times("a", starting=10 * S, ready=11 * S, after=(("b", False),))
     b = Times("b", starting=10 * S, ready=11 * S, after=(("a", False),))
     assert len(timeline((a, b), 20 * S).rows) == 2
+
+
+def test_a_network_that_is_made_while_the_container_is() -> None:
+    """Of what goes on at the same time the launch is shown, then what is left of the network; both are on the path."""
+    times = Times("web", network=(10 * S, 15 * S), starting=11 * S, launched=13 * S, ready=16 * S)
+    (row,) = timeline([times], 20 * S).rows
+    assert [(span.part, span.start // S, span.end // S) for span in row.spans] == [
+        (Part.NETWORK, 10, 11),
+        (Part.LAUNCH, 11, 13),
+        (Part.NETWORK, 13, 15),
+        (Part.READY, 15, 16),
+    ]
+    assert row.critical == {Part.NETWORK, Part.LAUNCH, Part.READY}

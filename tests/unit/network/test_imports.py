@@ -19,9 +19,12 @@ OURS = {
     "network.names",
     "network.namespace",
     "network.netavark",
+    "network.progress",
     "network.record",
     "network.runtime",
     "paths",
+    "systemd",
+    "systemd.notify",
 }
 
 

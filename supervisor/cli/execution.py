@@ -49,6 +49,8 @@ class Execution:
         self._stack = ExitStack()
         self._pid = 0
         self._ended = False
+        self._runs = False
+        self._early: list[int] = []
         self._pump: Pump | None = None
 
     def __enter__(self) -> Execution:
@@ -87,6 +89,9 @@ class Execution:
             raise RefusedError(self._said() or f"{runtime} exec failed")
         with open(f"{self._places}/pid", encoding="ascii") as file:
             self._pid = int(file.read())
+        self._runs = True
+        for number in self._early:
+            os.kill(self._pid, number)
         # Nobody reads it any more, and we may be killed before the process ends.
         self._directory.cleanup()
 
@@ -117,10 +122,14 @@ class Execution:
 
     def _signalled(self) -> None:
         for number in self._signals.take():
-            if number != signal.SIGWINCH:
+            if number == signal.SIGWINCH:
+                if self._pump:
+                    self._pump.resize()
+            elif self._runs:
                 os.kill(self._pid, number)
-            elif self._pump:
-                self._pump.resize()
+            else:
+                # Not for the runtime, which would keep it to itself, or die and leave the process to nobody.
+                self._early.append(number)
 
     def _listen(self, path: str) -> None:
         listener = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))

@@ -133,7 +133,8 @@ class _Loop:
             self._selector.unregister(writable)
 
     def _draw(self) -> None:
-        self._surface.draw(draw(self.screen, *self._surface.size))
+        size = self._surface.size
+        self._surface.draw(draw(self.screen, *size), size)
         self._dirty = False
         self._drawn = time.monotonic()
         self._go_on()

@@ -86,11 +86,14 @@ class Surface:
         """A descriptor to wait for until it can be written to, -1 for none."""
         return self._out if self._pending else -1
 
-    def draw(self, lines: Sequence[Text]) -> None:
-        """Show *lines*, as many and as wide as `size` says; nothing while the terminal is behind."""
+    def draw(self, lines: Sequence[Text], size: tuple[int, int]) -> None:
+        """Show *lines*, as many and as wide as *size* says; nothing while the terminal is behind.
+
+        *size* is what `size` was when they were made: by now it may be another one, which the next frame is for.
+        """
         if not self.flush():
             return
-        columns, rows = self.size
+        columns, rows = size
         if (self._rich.width, self._rich.height) != (columns, rows):
             self._rich = self._renderer(columns, rows)
             self._pending, self._shown = b"\x1b[2J", []

@@ -98,6 +98,7 @@ class Watch:
         self._invocations = invocations
         self._timeout = timeout
         self._thawed = thawed
+        self._awake: Collection[str] | None = None
         self._connection: Connection | None = None
         self._owner = ""
         self._stale = True
@@ -228,6 +229,7 @@ class Watch:
             census.units[name] = known.after(self._state.units.get(name))
         scopes, self._state = self._state.scopes, census
         silent = _Later()
+        self._awake = None
         for message in _waiting(connection):
             self._apply(message, silent)
         self._sink.rebuilt({n: k.state for n, k in census.units.items()}, census.healths())
@@ -291,10 +293,12 @@ class Watch:
             self._asked.set()
 
     async def _tell(self, connection: Connection) -> None:
+        self._awake = None
         for count, message in enumerate(_waiting(connection), 1):
             self._apply(message, self._sink)
             if count % _TURN == 0:
                 await anyio.lowlevel.checkpoint()
+                self._awake = None
 
     # one signal
 
@@ -360,9 +364,10 @@ class Watch:
             self._know(now.with_frozen(self._state.scopes.get(name, False)), sink)
 
     def _apply_scope(self, name: str, values: Mapping[str, Any], sink: Sink) -> None:
-        """systemd 252 sends nothing for a freezer: its state comes with the scope's next signal, or with `refresh`."""
+        """systemd 252 sends nothing for a freezer: its state comes with the scope's next signal, or with `refresh`.
+        Whoever looks late is told of a pause that is over, and maybe known of from the journal: the kernel knows."""
         active = values["ActiveState"] in ("active", "deactivating")
-        frozen = active and values["FreezerState"] != "running"
+        frozen = active and values["FreezerState"] != "running" and not self._is_awake(name)
         if active != (name in self._state.scopes):
             sink.scope(name, active, values["ActiveEnterTimestamp" if active else "InactiveEnterTimestamp"])
         self._state.scopes.pop(name, None)
@@ -371,6 +376,12 @@ class Watch:
         known = self._state.units.get(name)
         if known:
             self._know(known.with_frozen(frozen), sink)
+
+    def _is_awake(self, name: str) -> bool:
+        """Whether the kernel says that the container is not frozen; asked once for all signals that have come."""
+        if self._awake is None:
+            self._awake = self._thawed()
+        return name in self._awake
 
     def _know(self, now: Known, sink: Sink) -> None:
         before = self._state.units.get(now.state.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -36,10 +36,12 @@ EXITED = {
 
 
 @asynccontextmanager
-async def watching(bus: PrivateBus, directory: Path, timeout: float = 20.0) -> AsyncIterator[tuple[Watch, Told]]:
+async def watching(
+    bus: PrivateBus, directory: Path, timeout: float = 20.0, thawed: Callable[[], Collection[str]] = tuple
+) -> AsyncIterator[tuple[Watch, Told]]:
     """A watch that has told everything once."""
     told = Told()
-    watch = Watch(told, bus.address, str(directory), timeout)
+    watch = Watch(told, bus.address, str(directory), timeout, thawed)
     async with anyio.create_task_group() as tasks:
         await tasks.start(watch.run)
         yield watch, told
@@ -164,6 +166,21 @@ async def test_the_type_of_a_job_is_asked_for(message_bus: PrivateBus, systemd: 
             state = (await told.until("changed", 3))[0]
             assert (state.job, state.job_type) == (0, "")
             assert told.of("job_ended") == [(5, "ctr@a.service", "done")]
+
+
+async def test_a_pause_that_is_over(message_bus: PrivateBus, systemd: Systemd, tmp_path: Path) -> None:
+    """systemd's word that a scope is frozen is not believed when the kernel says by then that it is not."""
+    awake = {"a"}
+    async with systemd() as fake:
+        fake.add("ctr@a.service")
+        async with watching(message_bus, tmp_path, thawed=lambda: awake) as (_, told):
+            fake.pair("ctr-a.scope", FreezerState="frozen")
+            fake.pair("ctr-a.scope", FreezerState="running")
+            fake.pair("ctr@a.service", NRestarts=3)
+            assert not (await told.until("changed"))[0].frozen
+            awake.clear()
+            fake.pair("ctr-a.scope", FreezerState="frozen")
+            assert (await told.until("changed", 2))[0].frozen
 
 
 async def test_scope_freezer_and_health(message_bus: PrivateBus, systemd: Systemd, tmp_path: Path) -> None:

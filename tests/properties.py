@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 #: Examples wanted of each kind, 0 for the usual ones.
 WANTED = int(os.environ.get("CTR_FUZZ", "0"))
 
-settings.register_profile("ctr", deadline=None, derandomize=not WANTED, max_examples=WANTED or 100)
+settings.register_profile(
+    "ctr",
+    deadline=None,
+    derandomize=not WANTED,
+    max_examples=WANTED or 100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("ctr")

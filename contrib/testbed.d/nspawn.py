@@ -26,7 +26,7 @@ from errors import Interrupted, TestbedError
 from roots import Root
 
 BOOT_SECONDS = 120.0
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 5.0
 # What runs in the host before COMMAND: it waits at a socket, number $1, until it is in the right control group.
 # bash gives 127 and 126 for a program that is not there or cannot be run.
 GATE = """\

@@ -41,6 +41,9 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 BUILD_GIB = 4.0
 
+# A mirror that fails is asked again: seconds to wait before.
+PAUSES = (5.0, 30.0)
+
 
 @dataclass(frozen=True)
 class Root:
@@ -113,22 +116,39 @@ def clean(cache: Path) -> list[str]:
 def _build(root: Root) -> None:
     needs.tools("mmdebstrap", "apt-get", "unshare", "mount")
     partial = root.path.with_name(f"{root.key}.partial")
-    _remove(partial)  # of a build that was killed: we hold the lock, so nobody is at work on it
     partial.parent.mkdir(parents=True, exist_ok=True)
-    needs.disk(partial.parent, BUILD_GIB)
     log = root.path.with_name(f"{root.key}.log")
     print(f"testbed: building the {root.suite} root, about a minute; log: {log}", file=sys.stderr)
     begin = time.monotonic()
+    status = _fetch(root.suite, partial, log)
+    for pause in PAUSES:
+        if status == 0:
+            break
+        print(f"testbed: {root.suite} root: mmdebstrap failed; once more in {pause:.0f} s", file=sys.stderr)
+        time.sleep(pause)
+        status = _fetch(root.suite, partial, log)
+    if status != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise TestbedError(f"{root.suite} root: mmdebstrap failed with status {status}; see {log}\n{tail}")
+    subprocess.run(["sync", "--file-system", str(partial)], check=True)
+    partial.rename(root.path)
+    print(f"testbed: built in {time.monotonic() - begin:.0f} s", file=sys.stderr)
+
+
+def _fetch(suite: str, partial: Path, log: Path) -> int:
+    """Build a root of `suite` at `partial`, and say all about it in `log`; mmdebstrap's exit status."""
+    _remove(partial)  # of a build that failed or was killed: we hold the lock, so nobody is at work on it
+    needs.disk(partial.parent, BUILD_GIB)
     command = [
         # In a process namespace of its own, so that not one of apt's and dpkg's processes outlives us.
         *("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--variant=apt", "--format=directory"),
-        f"--include={','.join(packages(root.suite))}",
+        f"--include={','.join(packages(suite))}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
-        *("--", root.suite, str(partial), *_sources(root.suite)),
+        *("--", suite, str(partial), *_sources(suite)),
     ]
     with log.open("w") as out:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -136,13 +156,7 @@ def _build(root: Root) -> None:
             stderr=subprocess.STDOUT,
             preexec_fn=linux.die_with(os.getpid()),
             env=os.environ | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
-        )
-    if done.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise TestbedError(f"{root.suite} root: mmdebstrap failed with status {done.returncode}; see {log}\n{tail}")
-    subprocess.run(["sync", "--file-system", str(partial)], check=True)
-    partial.rename(root.path)
-    print(f"testbed: built in {time.monotonic() - begin:.0f} s", file=sys.stderr)
+        ).returncode
 
 
 def _sources(suite: str) -> list[str]:

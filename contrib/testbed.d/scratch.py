@@ -51,7 +51,10 @@ def scratch(cache: Path, suite: str) -> Iterator[Scratch]:
             cgroup.mkdir()
         yield mine
     finally:
-        _remove(mine)
+        # Without the lock, a sweep that comes when `alive` has gone and the rest has not would make that file anew,
+        # and remove the same directory at the same time.
+        with roots.locked(runs / "lock"):
+            _remove(mine)
         alive.close()
 
 

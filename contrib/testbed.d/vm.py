@@ -30,7 +30,7 @@ from wire import PIECE, PORT, Decoder, Kind, encode
 
 HERE = Path(__file__).resolve().parent
 BOOT_SECONDS = 600.0  # under emulation, on a busy machine
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 20.0  # likewise
 IMAGE_GIB = 8
 MEMORY_MIB = 2048
 SENT = b"sent"

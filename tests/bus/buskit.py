@@ -22,14 +22,14 @@ import anyio
 import pytest
 from dbus_next import Message, MessageType, Variant
 from dbus_next.aio import MessageBus
-from dbus_next.constants import NameFlag
+from dbus_next.constants import NameFlag, RequestNameReply
 
 from supervisor.lifecycle.observation import UnitState
 
 PATH, NAME = "/org/freedesktop/systemd1", "org.freedesktop.systemd1"
 MANAGER, UNIT, SERVICE, SCOPE, JOB = (f"{NAME}.{kind}" for kind in ("Manager", "Unit", "Service", "Scope", "Job"))
 PROPERTIES = "org.freedesktop.DBus.Properties"
-SECONDS = 20.0
+SECONDS = 60.0
 
 _CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -280,7 +280,8 @@ async def fake_systemd(address: str) -> AsyncIterator[FakeSystemd]:
     """A `FakeSystemd` that has systemd's name."""
     async with client(address) as bus:
         fake = FakeSystemd(bus)
-        await bus.request_name(NAME, NameFlag.REPLACE_EXISTING)
+        while await bus.request_name(NAME, NameFlag.DO_NOT_QUEUE) is not RequestNameReply.PRIMARY_OWNER:
+            await anyio.sleep(0.01)  # the bus has not seen that the one before has gone
         yield fake
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import buskit
 import pytest
 from clientkit import until
 
-from supervisor.daemon.dependencies import Dependencies
+from supervisor.daemon.dependencies import Dependencies, Found
 from supervisor.paths import Layout
 
 pytestmark = pytest.mark.anyio
@@ -29,19 +29,19 @@ async def test_systemd_is_asked(
         drop_in = tmp_path / f"etc/systemd/system/ctr@{name}.service.d/50-ctr.conf"
         drop_in.parent.mkdir(parents=True)
         drop_in.write_text("[Unit]\nAfter=cron.service\n" + ("" if name == "plain" else 'Wants="x.service"\n'))
-    told: dict[str, Mapping[str, tuple[str, ...]]] = {}
-    watched = Dependencies(Layout(str(tmp_path)), told.__setitem__, message_bus.address, calm=0.0)
+    told: list[tuple[str, Found]] = []
+    watched = Dependencies(Layout(str(tmp_path)), lambda *of: told.append(of), message_bus.address, calm=0.0)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watched.run)
         watched.doubt()
-        await until(lambda: "plain" in told)
+        await until(lambda: len(told) == 1)
+        watched.doubt("plain")  # it is told again when all that was asked about the others has its answer
+        await until(lambda: len(told) == 2)
         async with systemd() as fake:
             fake.add("ctr@odd.service", Wants=["ctr@db.service"], After=["basic.target", "ctr-healthy@db.service"])
             watched.doubt()
-            await until(lambda: "odd" in told)
+            await until(lambda: len(told) == 4)
             assert fake.calls == ["Get"] * (1 + len(buskit.DEPENDENCY_SIGNATURES))
         tasks.cancel_scope.cancel()
-    assert told == {
-        "plain": {"cron.service": ("after",)},
-        "odd": {"ctr@db.service": ("after", "wants", "when healthy")},
-    }
+    plain = ("plain", {"cron.service": ("after",)})
+    assert told == [plain, plain, plain, ("odd", {"ctr@db.service": ("after", "wants", "when healthy")})]

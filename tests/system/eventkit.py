@@ -23,7 +23,7 @@ Event = dict[str, Any]
 def events(*arguments: str, since: float) -> list[Event]:
     """What ``ctrctl events`` tells since a time.time(), oldest first."""
     run("journalctl", "--sync")
-    lines = ctrctl("events", "--json", "--since", f"{since:.6f}", *arguments, timeout=120).stdout.splitlines()
+    lines = ctrctl("events", "--json", "--since", f"{since:.6f}", *arguments).stdout.splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -32,7 +32,7 @@ def kinds(name: str, since: float) -> list[str]:
     return [event["event"] for event in events("--filter", f"name={name}", since=since)]
 
 
-def wait_for_story(name: str, since: float, expected: list[str], timeout: float = 20.0) -> None:
+def wait_for_story(name: str, since: float, expected: list[str], timeout: float = 60.0) -> None:
     """Return when exactly these kinds of events were told of a container, in this order."""
     try:
         wait_until(lambda: kinds(name, since) == expected, timeout)
@@ -57,8 +57,8 @@ def exits_logged(since: float) -> list[tuple[str, str, int]]:
 
 
 def supervisor_pid() -> int:
-    """Main process of the supervisor; 0 while it is down."""
-    return int(show(SUPERVISOR, "MainPID")["MainPID"])
+    """Main process of the supervisor, as soon as there is one: never 0, which to kill(2) is the test's own group."""
+    return wait_until(lambda: int(show(SUPERVISOR, "MainPID")["MainPID"]), what="the supervisor runs")
 
 
 def resident(pid: int, field: str = "VmRSS") -> int:
@@ -68,8 +68,8 @@ def resident(pid: int, field: str = "VmRSS") -> int:
 
 def settled() -> None:
     """Return when the supervisor is up and answers on the bus."""
-    wait_until(lambda: is_active(SUPERVISOR), 30, "the supervisor is up")
-    wait_until(lambda: bool(_call("org.freedesktop.DBus.Peer", "Ping", check=False) is not None), 30, "it answers")
+    wait_until(lambda: is_active(SUPERVISOR), what="the supervisor is up")
+    wait_until(lambda: _call("org.freedesktop.DBus.Peer", "Ping", check=False) is not None, what="it answers")
 
 
 def restart() -> None:
@@ -98,18 +98,18 @@ def state() -> str:
 
 def counter(name: str) -> int:
     """One of its Counters (io.ctr.Supervisor1(5)), as soon as it can be asked."""
-    return int(wait_until(lambda: _property("Counters"), 30, "it answers")[name])
+    return int(wait_until(lambda: _property("Counters"), what="it answers")[name])
 
 
 def _property(name: str) -> Any:
     command = ["busctl", "--json=short", "get-property", _BUS, _ROOT, _BUS, name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
     return None if done.returncode else json.loads(done.stdout)["data"]
 
 
 def _call(interface: str, member: str, check: bool = True) -> dict[str, Any] | None:
     command = ["busctl", "--json=short", "call", _BUS, _ROOT, interface, member]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
     assert not check or done.returncode == 0, done.stderr
     if done.returncode:
         return None

@@ -7,14 +7,16 @@ asks again until a deadline, the rest waits for an answer.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ Entry = dict[str, JsonField]
 
 
 def run(
-    *argv: str | Path, check: bool = True, timeout: float = 60, stdin: str = "", env: dict[str, str] | None = None
+    *argv: str | Path, check: bool = True, timeout: float = 180, stdin: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program and return its status and what it printed, as text.
 
@@ -55,15 +57,26 @@ def run(
 
 
 def ctrctl(
-    *argv: str | Path, check: bool = True, timeout: float = 60, stdin: str = ""
+    *argv: str | Path, check: bool = True, timeout: float = 180, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """`run("ctrctl", …)`."""
     return run("ctrctl", *argv, check=check, timeout=timeout, stdin=stdin)
 
 
-def systemctl(*argv: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def systemctl(*argv: str, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
     """`run("systemctl", …)`."""
     return run("systemctl", *argv, check=check, timeout=timeout)
+
+
+@contextmanager
+def background(*argv: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """`subprocess.Popen`, text, whose process is killed when the block is left: a test that fails in it is not kept
+    waiting."""
+    with subprocess.Popen([str(word) for word in argv], text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def service(name: str) -> str:
@@ -89,17 +102,18 @@ def is_active(unit: str) -> bool:
 
 
 def main_pid(name: str) -> int:
-    """MainPID of the container's unit, its init, once that is the container's own program; 0 when it does not run.
+    """MainPID of the container's unit, its init, as soon as there is one and it is the container's own program.
 
-    The unit is active a moment before the runtime, which waits as init until then, becomes the program.
+    The unit is active a moment before the runtime, which waits as init until then, becomes the program. Never 0, which
+    to kill(2) is everybody in the group of processes that the test is in.
     """
 
-    def started() -> tuple[int] | None:
+    def started() -> int:
         pid = int(show(service(name), "MainPID")["MainPID"])
-        is_runtime = command_of(pid).partition(" ")[0].rpartition("/")[2] in ("crun", "runc") if pid else False
-        return None if is_runtime else (pid,)
+        is_runtime = command_of(pid).partition(" ")[0].rpartition("/")[2] in ("crun", "runc")
+        return 0 if is_runtime else pid
 
-    return wait_until(started, 30, what=f"the program of {name} runs")[0]
+    return wait_until(started, what=f"the program of {name} runs")
 
 
 def cgroup_of(unit: str) -> Path:
@@ -161,12 +175,17 @@ def messages(*matches: str, unit: str | None = None, since: float | None = None)
     return [message(entry).decode(errors="replace") for entry in journal(*matches, unit=unit, since=since)]
 
 
-def wait_until(condition: Callable[[], T | None], timeout: float = 10.0, what: str = "") -> T:
-    """Ask `condition` until it is true and return its answer; AssertionError after `timeout` seconds."""
+def wait_until(condition: Callable[[], T | None], timeout: float = 60.0, what: str = "") -> T:
+    """Ask `condition` until it is true and return its answer; AssertionError when it is not after `timeout` seconds.
+
+    It is asked once more after them: on a busy host one answer may take that long.
+    """
     deadline = time.monotonic() + timeout
+    is_last = False
     while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what or condition}; last answer: {answer!r}"
+        assert not is_last, f"not within {timeout} s: {what or condition}; last answer: {answer!r}"
         time.sleep(POLL_SECONDS)
+        is_last = time.monotonic() >= deadline
     return answer
 
 
@@ -204,5 +223,9 @@ def read_lines(path: Path | str) -> list[str]:
 
 
 def names(directory: Path, patterns: Iterable[str] = ("*",)) -> frozenset[str]:
-    """Paths below `directory` that match one of the patterns, as text; none when it does not exist."""
-    return frozenset(str(path) for pattern in patterns for path in directory.glob(pattern))
+    """Paths below `directory` that match one of the patterns, as text; none when it does not exist.
+
+    (Path.glob of Python 3.11 raises FileNotFoundError when one goes meanwhile.)
+    """
+    found = (name for one in patterns for name in glob.iglob(one, root_dir=directory, include_hidden=True))
+    return frozenset(f"{directory}/{name}" for name in found)

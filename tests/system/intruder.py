@@ -30,7 +30,7 @@ from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 
 MARK = "ctr-intruder"
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 60
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 POLKIT = (
     "org.freedesktop.PolicyKit1",
@@ -227,7 +227,7 @@ def syscall(name: str, *arguments: object) -> int:
 
 def is_root_by(*argv: str) -> str:
     """Run a program that would make us root. Raises OSError when it does not."""
-    done = subprocess.run(argv, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
     if "uid=0(" not in done.stdout:
         raise PermissionError(errno.EPERM, f"{done.returncode} {done.stdout}{done.stderr}")
     return done.stdout

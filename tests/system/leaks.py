@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from hostkit import CGROUPS, DEFINITIONS, RUNTIME, STATE, command_of, names, read_lines, run, systemctl
+from hostkit import CGROUPS, DEFINITIONS, RUNTIME, STATE, command_of, names, read_lines, systemctl
 
 RESIDENT = frozenset(
     {"ctr-log.socket", "ctr-log.service", "ctr-image.socket", "ctr-supervisor.service", "ctr-metrics.socket"}
@@ -111,9 +111,10 @@ def _mounts() -> list[str]:
 def _cgroups() -> frozenset[str]:
     """Control groups of ours; slices stay for as long as systemd likes."""
     return frozenset(
-        str(path)
-        for path in CGROUPS.rglob("ctr*")
-        if path.is_dir() and path.name not in RESIDENT and not path.name.endswith(".slice")
+        f"{parent}/{name}"
+        for parent, directories, _ in os.walk(CGROUPS)
+        for name in directories
+        if name.startswith("ctr") and name not in RESIDENT and not name.endswith(".slice")
     )
 
 
@@ -131,7 +132,18 @@ def _files() -> frozenset[str]:
 
 
 def _network_namespaces() -> frozenset[str]:
-    """Network namespaces with a process in them, but for those of sandboxed services that stay."""
-    lines = run("lsns", "--type=net", "--noheadings", "--raw", "--output=NS,COMMAND").stdout.splitlines()
-    spaces = (line.split(" ", 1) for line in lines)
-    return frozenset(number for number, command in spaces if not any(name in command for name in SANDBOXED))
+    """Network namespaces with a process in them, but for those of sandboxed services that stay.
+
+    (lsns(8) may fail when a process ends while it looks.)
+    """
+    found: dict[str, list[str]] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found.setdefault(os.readlink(f"/proc/{pid}/ns/net"), []).append(command_of(int(pid)))
+        except OSError:
+            continue  # it has ended
+    return frozenset(
+        space
+        for space, commands in found.items()
+        if not any(name in command for name in SANDBOXED for command in commands)
+    )

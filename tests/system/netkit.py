@@ -54,7 +54,7 @@ def page(address: str, port: int, *, inside_of: str = "") -> str:
 
 def served(address: str, port: int, text: str, *, inside_of: str = "") -> None:
     """Wait until that page says *text*."""
-    wait_until(lambda: text in page(address, port, inside_of=inside_of), 30, what=f"{address}:{port} says {text}")
+    wait_until(lambda: text in page(address, port, inside_of=inside_of), what=f"{address}:{port} says {text}")
 
 
 def web(text: str, port: int = 80) -> tuple[str, ...]:
@@ -88,18 +88,25 @@ def echoes(address: str, port: int) -> bool:
 
 def resolves(container: str, name: str) -> set[str]:
     """Addresses that *container* gets for *name*; empty when there is none."""
-    return resolve_all(container, (name,))[name]
+    return resolve_all(container, (name,), seconds=3)[name]
 
 
-def resolve_all(container: str, wanted: Sequence[str]) -> dict[str, set[str]]:
+def resolve_all(container: str, wanted: Sequence[str], seconds: int = 1) -> dict[str, set[str]]:
     """Addresses that a program gets for each of the names, through the C library, in the network of *container* and
     with its files below /etc. (busybox's nslookup is no measure: it does not try a name without the search domain.)"""
     places = STATE / "containers" / container / "resolving"
     mounts = "".join(f"mount --bind {places}/{file} /etc/{file}; " for file in ("hosts", "resolv.conf"))
     command = ("unshare", "--mount", "sh", "-c", f'{mounts} exec python3 -c "$0" "$@"', _RESOLVE, *wanted)
     # The host has no name server that could say of a name that there is none, so nobody answers; do not wait long.
-    found = json.loads(inside(container, "env", "RES_OPTIONS=timeout:1 attempts:1", *command).stdout)
+    options = f"RES_OPTIONS=timeout:{seconds} attempts:1"
+    found = json.loads(inside(container, "env", options, *command).stdout)
     return {name: set(found[name]) for name in wanted}
+
+
+def finds(container: str, wanted: dict[str, set[str]]) -> None:
+    """Wait until *container* resolves each name of *wanted* to exactly its addresses: the name server takes its time to
+    learn of them, and a busy host to answer."""
+    wait_until(lambda: resolve_all(container, list(wanted), seconds=3) == wanted, what=f"{container} finds {wanted}")
 
 
 def rules() -> str:

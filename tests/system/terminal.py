@@ -48,27 +48,34 @@ class Terminal:
         """Press these keys."""
         os.write(self.master, text.encode())
 
-    def expect(self, text: str, timeout: float = 20.0) -> str:
+    def expect(self, text: str, timeout: float = 60.0) -> str:
         """Read the screen until *text* is there; everything up to its end. What follows stays for the next call."""
         wanted = text.encode()
         deadline = time.monotonic() + timeout
         while wanted not in self.screen:
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([self.master], [], [], max(0.0, left))
-            assert ready, f"not within {timeout} s: {text!r}; on the screen: {self.screen!r}"
-            self.screen += os.read(self.master, 4096)
+            came = self._read(max(0.0, deadline - time.monotonic()))
+            assert came, f"not within {timeout} s: {text!r}; on the screen: {self.screen!r}"
         end = self.screen.index(wanted) + len(wanted)
         found, self.screen = self.screen[:end], self.screen[end:]
         return found.decode(errors="replace")
 
-    def wait(self, timeout: float = 20.0) -> int:
-        """The program's exit status; what it still writes is kept from blocking it."""
+    def wait(self, timeout: float = 60.0) -> int:
+        """The program's exit status; what it still writes is kept from blocking it, and is on the screen to the end."""
         deadline = time.monotonic() + timeout
         while self.program.poll() is None:
             assert time.monotonic() < deadline, f"still running; on the screen: {self.screen!r}"
-            if select.select([self.master], [], [], 0.02)[0]:
-                self.screen += os.read(self.master, 4096)
+            self._read(0.02)
+        while self._read(0.0):
+            pass
         return self.program.returncode
+
+    def _read(self, timeout: float) -> bool:
+        """Read what is there, or comes in time; whether there was something. (select(2) asks the kernel to pass on what
+        was written to the other side before it says that there is nothing.)"""
+        ready, _, _ = select.select([self.master], [], [], timeout)
+        if ready:
+            self.screen += os.read(self.master, 4096)
+        return bool(ready)
 
     @property
     def is_as_before(self) -> bool:

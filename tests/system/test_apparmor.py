@@ -42,7 +42,7 @@ def profile() -> Iterator[Path]:
 
 
 def load(*paths: Path, how: str = "--replace") -> None:
-    run("apparmor_parser", how, *paths, timeout=120)
+    run("apparmor_parser", how, *paths)
 
 
 def confinement(name: str) -> str:
@@ -88,9 +88,9 @@ def test_the_usual_profile(profile: Path, tidy: Tidy, busybox: str) -> None:
     forever = ("-d", "--name", name, "--runtime", "runc", *ABLE)
     ctrctl("run", *forever, busybox, "sh", "-c", f"{TRY}; while :; do sleep 0.1; done")
     assert confinement(name) == DEFAULT
-    wait_until(lambda: said(name)[-1:] == ["143"], 60, what="it has tried")
+    wait_until(lambda: said(name)[-1:] == ["143"], what="it has tried")
     assert said(name) == [DEFAULT, "own", "143"]
-    ctrctl("stop", "--time", "30", name, timeout=120)
+    ctrctl("stop", "--time", "60", name)
     assert show(service(name), "ExecMainStatus") == {"ExecMainStatus": "3"}
     free = ctrctl("run", "--rm", *ABLE, "--security-opt", "apparmor=unconfined", busybox, "sh", "-c", TRY)
     assert free.stdout.splitlines() == ["unconfined", "mounted", "set", "own", "143"]

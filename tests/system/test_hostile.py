@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hostkit import DEFINITIONS, STATE, ctrctl, is_active, main_pid, messages, names, run, systemctl
+from hostkit import DEFINITIONS, STATE, ctrctl, is_active, main_pid, messages, names, run, systemctl, wait_until
 from imagekit import device, file, layer, layout, symlink
 
 Define = Callable[..., str]
@@ -163,6 +164,7 @@ def test_device_nodes_of_an_image_do_not_work(define: Define, hostile: Callable[
     command = {"Cmd": ["/bin/sh", "-c", "head -c1 /memory"]}
     image = hostile(busybox_layer(), layer(device("memory", 1, 1)), config=command)
     unit = define("web", f"[Container]\nImage={image}\nNetwork=none\n[Service]\nType=oneshot\n")
+    began = time.time()
     assert systemctl("start", unit, check=False).returncode != 0
-    said = "\n".join(messages("CONTAINER_NAME=web"))
+    said = wait_until(lambda: "\n".join(messages("CONTAINER_NAME=web", since=began)), what="the relay passes it on")
     assert "Permission denied" in said or "not permitted" in said

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hostkit import is_active, main_pid, messages, run, show, systemctl, wait_until
@@ -17,7 +19,7 @@ SUPERVISOR = "ctr-supervisor.service"
 
 def install(option: str) -> None:
     """Run contrib/install."""
-    run(CHECKOUT / "contrib/install", option, timeout=300)
+    run(CHECKOUT / "contrib/install", option, timeout=600)
 
 
 def active() -> list[str]:
@@ -32,19 +34,21 @@ def test_an_upgrade_replaces_the_services_and_no_container_notices(define: Defin
     script = "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.01; done"
     text = f"[Container]\nImage={busybox}\nNetwork=none\nStopSignal=SIGKILL\nExec=sh -c '{script}'\n"
     unit = define("web", text.replace("$", "$$"))
+    began = time.time()
     systemctl("start", unit)
     init, relay = main_pid("web"), show("ctr-log.service", "MainPID")["MainPID"]
     supervisor = show(SUPERVISOR, "MainPID")["MainPID"]
-    wait_until(lambda: messages("CONTAINER_NAME=web"), what="first lines")
+    wait_until(lambda: messages("CONTAINER_NAME=web", since=began), what="first lines")
     install("--no-deps")
     assert wait_until(lambda: show("ctr-log.service", "MainPID")["MainPID"] not in ("0", relay), what="new relay")
     assert is_active(SUPERVISOR)
     assert show(SUPERVISOR, "MainPID")["MainPID"] not in ("0", supervisor)
-    seen = len(messages("CONTAINER_NAME=web"))
-    wait_until(lambda: len(messages("CONTAINER_NAME=web")) > seen, what="lines through the new relay")
+    seen = len(messages("CONTAINER_NAME=web", since=began))
+    wait_until(lambda: len(messages("CONTAINER_NAME=web", since=began)) > seen, what="lines through the new relay")
     assert main_pid("web") == init
     systemctl("stop", unit)
-    numbers = [int(m[1]) for line in messages("CONTAINER_NAME=web") if (m := re.fullmatch(r"line (\d+)", line))]
+    lines = messages("CONTAINER_NAME=web", since=began)
+    numbers = [int(m[1]) for line in lines if (m := re.fullmatch(r"line (\d+)", line))]
     assert numbers == list(range(len(numbers)))
 
 
@@ -76,4 +80,5 @@ def test_uninstall_leaves_nothing_but_definitions_and_state() -> None:
     finally:
         install("--no-deps")
     assert all(path.exists() for path in installed)
-    assert all(map(is_active, (SUPERVISOR, "ctr-log.socket", "ctr-metrics.socket")))
+    for unit in (SUPERVISOR, "ctr-log.socket", "ctr-metrics.socket"):
+        wait_until(partial(is_active, unit), what=f"{unit} is up")

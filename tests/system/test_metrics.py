@@ -99,7 +99,10 @@ def value(name: str, **labels: str) -> float | None:
 
 
 def main_pid_of(unit: str) -> int:
-    return int(show(unit, "MainPID")["MainPID"])
+    """Of one that runs."""
+    pid = int(show(unit, "MainPID")["MainPID"])
+    assert pid, f"{unit}: does not run"
+    return pid
 
 
 # the page
@@ -107,8 +110,8 @@ def main_pid_of(unit: str) -> int:
 
 def test_a_container_with_a_supervisor(supervisor: None, web: str) -> None:
     """Supervisor, systemd and kernel in one page: project, image, phase, use; a kill is counted where it belongs."""
-    assert wait_until(lambda: value("ctr_supervisor_up"), timeout=30)
-    wait_until(lambda: value("ctr_container_phase", container=web, phase="running"), timeout=30)
+    assert wait_until(lambda: value("ctr_supervisor_up"))
+    wait_until(lambda: value("ctr_container_phase", container=web, phase="running"))
     found = samples(page())
     labels = {("container", web), ("project", PROJECT)}
     (info,) = (set(key) for key in found["ctr_container_info"] if labels <= key)
@@ -119,24 +122,25 @@ def test_a_container_with_a_supervisor(supervisor: None, web: str) -> None:
     assert ("resource", "cpu") in {
         pair for key in found["ctr_container_pressure_waiting_seconds_total"] for pair in key
     }
-    began = wait_until(lambda: value("ctr_container_start_time_seconds", container=web), timeout=30)
+    began = wait_until(lambda: value("ctr_container_start_time_seconds", container=web))
     assert abs(began - time.time()) < 300
-    assert 0 < wait_until(lambda: value("ctr_container_start_duration_seconds", container=web), timeout=30) < 300
+    assert 0 < wait_until(lambda: value("ctr_container_start_duration_seconds", container=web)) < 300
 
 
 def test_a_kill_is_counted(supervisor: None, web: str) -> None:
     """As an exit by its reason and as a restart, with the code that a shell would show."""
 
-    def counts() -> tuple[float | None, float | None]:
+    def counts() -> tuple[float, float] | None:
         exits = value("ctr_container_exits_total", container=web, reason="signal")
-        return exits, value("ctr_container_restarts_total", container=web)
+        restarts = value("ctr_container_restarts_total", container=web)
+        # Only the supervisor counts restarts, and one that does not answer in time is left out of a page.
+        return None if restarts is None else (exits or 0, restarts)
 
-    wait_until(lambda: value("ctr_container_phase", container=web, phase="running"), timeout=30)
-    exits, restarts = counts()
-    assert (exits, restarts) != (None, None)
+    wait_until(lambda: value("ctr_container_phase", container=web, phase="running"))
+    exits, restarts = wait_until(counts)
     os.kill(main_pid(web), signal.SIGKILL)
-    wait_until(lambda: counts() == ((exits or 0) + 1, (restarts or 0) + 1), timeout=30)
-    wait_until(lambda: value("ctr_container_last_exit_code", container=web) == 137, timeout=30)
+    wait_until(lambda: counts() == (exits + 1, restarts + 1))
+    wait_until(lambda: value("ctr_container_last_exit_code", container=web) == 137)
 
 
 def test_network_use_is_the_containers(web: str) -> None:
@@ -145,12 +149,16 @@ def test_network_use_is_the_containers(web: str) -> None:
         "nsenter", f"--target={main_pid(web)}", "--net", "ip", "-4", "-oneline", "address", "show", "scope", "global"
     )
     (address,) = re.findall(r"inet ([0-9.]+)/", inside.stdout)
-    before = [value(f"ctr_container_network_receive_{what}_total", container=web) or 0 for what in ("bytes", "packets")]
+
+    def received(what: str) -> float:
+        return value(f"ctr_container_network_receive_{what}_total", container=web) or 0
+
+    before = received("bytes"), received("packets")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(10):
             sender.sendto(b"x" * 1000, (address, 9))
-    wait_until(lambda: (value("ctr_container_network_receive_bytes_total", container=web) or 0) >= before[0] + 10_000)
-    assert (value("ctr_container_network_receive_packets_total", container=web) or 0) >= before[1] + 10
+    wait_until(lambda: received("bytes") >= before[0] + 10_000)
+    wait_until(lambda: received("packets") >= before[1] + 10)
 
 
 def test_promtool_accepts_the_page(web: str) -> None:
@@ -173,15 +181,16 @@ def test_without_the_supervisor(supervisor: None, web: str) -> None:
 
 def test_with_a_supervisor_that_hangs(supervisor: None) -> None:
     """A scrape waits for it, but not for ever: the page is there before Prometheus gives up."""
-    wait_until(lambda: value("ctr_supervisor_up") == 1, timeout=30)
+    wait_until(lambda: value("ctr_supervisor_up") == 1)
     pid = main_pid_of(SUPERVISOR)
     os.kill(pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: value("ctr_supervisor_up") == 0, timeout=30)
-        assert value("ctr_systemd_up") == 1
+        wait_until(lambda: value("ctr_supervisor_up") == 0)
+        wait_until(lambda: value("ctr_systemd_up") == 1)
     finally:
-        os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: value("ctr_supervisor_up") == 1, timeout=60)
+        with contextlib.suppress(ProcessLookupError):  # systemd's watchdog, half a minute later, ends it as well
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: value("ctr_supervisor_up") == 1)
 
 
 @pytest.mark.controllers
@@ -193,10 +202,9 @@ def test_memory_and_tasks(define: Define, busybox: str) -> None:
     )
     assert value("ctr_container_memory_limit_bytes", container="small") == 64 << 20
     assert 0 < (value("ctr_container_memory_bytes", container="small") or 0) < 64 << 20
-    assert (value("ctr_container_tasks", container="small"), value("ctr_container_tasks_limit", container="small")) == (
-        1,
-        50,
-    )
+    # The runtime that has started it may be there a moment longer.
+    wait_until(lambda: value("ctr_container_tasks", container="small") == 1)
+    assert value("ctr_container_tasks_limit", container="small") == 50
     assert value("ctr_container_oom_kills_total", container="small") == 0
     assert value("ctr_container_io_read_bytes_total", container="small") is not None
 
@@ -275,11 +283,12 @@ def test_the_sandbox() -> None:
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[str]:
-    """The URL of a Prometheus that scrapes this host every second, and has our rules."""
+    """The URL of a Prometheus that scrapes this host every few seconds, and has our rules."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        # A page may take as long as the time between two.
+        "global": {"scrape_interval": "4s", "scrape_timeout": "4s", "evaluation_interval": "1s"},
         "scrape_configs": [{"job_name": "ctr", "static_configs": [{"targets": [ADDRESS]}]}],
         "rule_files": [str(CONTRIB / "alerts" / "ctr.rules.yml")],
     }
@@ -290,7 +299,7 @@ def prometheus(tmp_path: Path) -> Iterator[str]:
             ["prometheus", *words, f"--web.listen-address={address}"], stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
     try:
-        wait_until(lambda: _is_ready(address, process), timeout=60, what="Prometheus is ready")
+        wait_until(lambda: _is_ready(address, process), timeout=120, what="Prometheus is ready")
         yield f"http://{address}"
     finally:
         process.kill()
@@ -334,10 +343,9 @@ def choices(prometheus: str, variable: dict[str, Any]) -> set[str]:
 
 def test_a_real_prometheus(supervisor: None, web: str, prometheus: str) -> None:
     """It scrapes, answers with the container's value, evaluates our rules; every query of the dashboard works."""
-    wait_until(lambda: ask(prometheus, f'ctr_container_up{{container="{web}",project="{PROJECT}"}} == 1'), timeout=60)
-    (scrape,) = ask(prometheus, 'up{job="ctr"}')
-    assert scrape["value"][1] == "1"
-    (image,) = ask(prometheus, f'ctr_container_info{{container="{web}"}}')
+    wait_until(lambda: ask(prometheus, f'ctr_container_up{{container="{web}",project="{PROJECT}"}} == 1'), timeout=120)
+    wait_until(lambda: ask(prometheus, 'up{job="ctr"} == 1'), timeout=120)
+    (image,) = wait_until(lambda: ask(prometheus, f'ctr_container_info{{container="{web}"}}'), timeout=120)
     assert image["metric"]["image"] == "localhost/busybox:latest"
     dashboard = json.loads(CONTRIB.joinpath("grafana", "ctr.json").read_text())
     panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
@@ -345,13 +353,13 @@ def test_a_real_prometheus(supervisor: None, web: str, prometheus: str) -> None:
         if CONTROLLED.search(query):
             ask(prometheus, query)
         else:
-            wait_until(partial(ask, prometheus, query), timeout=60, what=query)
+            wait_until(partial(ask, prometheus, query), timeout=120, what=query)
     chosen = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
     assert ADDRESS in choices(prometheus, chosen["instance"])
     assert PROJECT in choices(prometheus, chosen["project"])
     assert web in choices(prometheus, chosen["container"])
-    wait_until(lambda: {rule["health"] for rule in rules(prometheus)} == {"ok"}, timeout=60)
-    wait_until(lambda: ask(prometheus, f'project:ctr_container_up:sum{{project="{PROJECT}"}} == 1'), timeout=60)
+    wait_until(lambda: {rule["health"] for rule in rules(prometheus)} == {"ok"}, timeout=120)
+    wait_until(lambda: ask(prometheus, f'project:ctr_container_up:sum{{project="{PROJECT}"}} == 1'), timeout=120)
 
 
 def rules(prometheus: str) -> list[dict[str, Any]]:

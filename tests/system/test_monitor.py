@@ -45,7 +45,7 @@ def _is_left(terminal: Terminal) -> bool:
 
 def test_a_person_stops_and_starts_a_container(monitor: Callable[..., Terminal], tidy: Tidy, busybox: str) -> None:
     """Seen, asked, done, said; q leaves the terminal as it was."""
-    _web(tidy, busybox, f"echo hello from inside; {SLEEPER}")
+    _web(tidy, busybox, "trap 'exit 0' TERM; echo hello from inside; sleep 1000 & wait")
     terminal = monitor()
     terminal.expect("ctr monitor")
     terminal.expect("hello from inside")
@@ -145,9 +145,9 @@ def test_a_terminal_that_takes_nothing_is_not_waited_for(
         waiting = struct.unpack("i", fcntl.ioctl(terminal.master, termios.FIONREAD, bytes(4)))[0]
         return bool(waiting >= 4095)
 
-    wait_until(blocked, 60)
+    wait_until(blocked)
     terminal.program.terminate()
     # It gives up after half a second; what it then still had to say is lost, the terminal's settings are not.
-    wait_until(lambda: terminal.program.poll() is not None, 20)
+    wait_until(lambda: terminal.program.poll() is not None)
     assert terminal.program.returncode == 143
     assert terminal.is_as_before

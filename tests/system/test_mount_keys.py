@@ -108,7 +108,7 @@ def test_a_root_that_stays_as_it_is(define: Define, tidy: Tidy, tmp_path: Path, 
     (root / "bin").symlink_to("usr/bin")
     unit = define("rooted", f"[Container]\nRootfs={root}:O\nNetwork=none\nExec=/bin/sh -c 'echo > /new'\n")
     systemctl("start", unit)
-    wait_until((STATE / "containers/rooted/last-exit").exists, 30, what="the container has ended")
+    wait_until((STATE / "containers/rooted/last-exit").exists, what="the container has ended")
     assert '"status": 0' in (STATE / "containers/rooted/last-exit").read_text()
     assert sorted(path.name for path in root.iterdir()) == ["bin", "usr"]
 
@@ -123,8 +123,8 @@ def test_a_pattern(define: Define, busybox: str, tmp_path: Path) -> None:
     text = f"[Container]\nImage={busybox}\nNetwork=none\nMount={source}\nExec=true\n"
     unit = define("patterned", text.replace("Exec=true", "Exec=ls -A /etc/app"))
     systemctl("start", unit)
-    wait_until(lambda: {".b.conf", "a.conf"} <= set(messages("SYSLOG_IDENTIFIER=patterned")), 30, "it has told them")
-    wait_until((STATE / "containers/patterned/last-exit").exists, 30, what="the container has ended")
+    wait_until(lambda: {".b.conf", "a.conf"} <= set(messages("SYSLOG_IDENTIFIER=patterned")), what="it has told them")
+    wait_until((STATE / "containers/patterned/last-exit").exists, what="the container has ended")
     assert "1 container unchanged" in ctrctl("apply").stdout
     (tmp_path / "d.conf").write_text("d")
     assert "patterned: changed" in ctrctl("apply").stdout
@@ -152,7 +152,7 @@ def test_a_volume_that_starts_as_a_copy_of_an_image(define: Define, busybox: str
         assert shell(busybox, "ls /m", "--mount", "source=part,target=/m,subpath=sub") == ["one", "two"]
         for _ in range(2):
             systemctl("start", unit)
-            wait_until((STATE / "volumes/site/sub/three").exists, 30, what="the container has written")
+            wait_until((STATE / "volumes/site/sub/three").exists, what="the container has written")
         sub = STATE / "volumes/site/sub"
         assert sorted(path.name for path in sub.iterdir()) == ["one", "three", "two"]
         assert (sub / "two").read_text() == "2" and (sub / "two").stat().st_uid == 33

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hostkit import is_active, main_pid, messages, service, show, systemctl, wait_until
+from hostkit import background, is_active, main_pid, messages, service, show, systemctl, wait_until
 
 Define = Callable[..., str]
 
@@ -68,8 +68,16 @@ class Speaker:
         self._fifo.chmod(0o666)
 
     def say(self, line: str) -> None:
-        with self._fifo.open("w") as fifo:  # blocks until it listens
+        with os.fdopen(wait_until(self._end, what="it listens"), "w") as fifo:
             fifo.write(line + "\n")
+
+    def _end(self) -> int | None:
+        """To write to; None as long as nobody has it open to read."""
+        try:
+            return os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+            return None
 
 
 @pytest.fixture
@@ -116,7 +124,7 @@ def test_what_it_must_not_say_is_not_heard(
     answered after everything before it was."""
     define("app", definition(image("python"), tmp_path))
     systemctl("start", "--no-block", service("app"))
-    with subprocess.Popen(("sleep", "300")) as other:
+    with background("sleep", "1000") as other:
         speaker.say(f"MAINPID={other.pid}\\nREADY=1\\nFDSTORE=1\\nSTATUS=one")
         speaker.say(f"MAINPID={other.pid}")
         speaker.say("STATUS=two")
@@ -124,7 +132,6 @@ def test_what_it_must_not_say_is_not_heard(
         wait_until(lambda: "barrier answered" in messages(unit=service("app")))
         assert (is_active(service("app")), said("app")) == (True, "two")
         init = main_pid("app")
-        other.kill()
     assert init != other.pid
     assert Path(f"/proc/{init}/cgroup").read_text().rstrip().endswith("/ctr-app.scope")
 
@@ -177,13 +184,13 @@ def test_nothing_stays_resident(define: Define, image: Callable[[str], str], spe
 def test_the_watchdog(define: Define, image: Callable[[str], str], speaker: Speaker, tmp_path: Path) -> None:
     """WatchdogSec= tells the container its time; it outlives it twice over while it sends keep-alives, and is killed
     when it stops sending them."""
-    define("app", definition(image("python"), tmp_path, extra="[Service]\nWatchdogSec=2s"))
+    define("app", definition(image("python"), tmp_path, extra="[Service]\nWatchdogSec=6s"))
     systemctl("start", "--no-block", service("app"))
     speaker.say("READY=1")
     wait_until(lambda: is_active(service("app")))
     run = show(service("app"), "InvocationID")
-    wait_until(lambda: "outlived" in messages(unit=service("app")), timeout=30)
+    wait_until(lambda: "outlived" in messages(unit=service("app")))
     assert is_active(service("app"))
     assert show(service("app"), "InvocationID") == run
     speaker.say("quiet")
-    wait_until(lambda: show(service("app"), "Result")["Result"] == "watchdog", timeout=30)
+    wait_until(lambda: show(service("app"), "Result")["Result"] == "watchdog")

@@ -31,6 +31,8 @@ QUADLETS = Path("/etc/containers/systemd")
 GENERATOR = Path("/usr/lib/systemd/system-generators/podman-system-generator")
 SETTINGS = Path("/etc/containers/containers.conf.d/compare.conf")
 INIT = "/usr/bin/tini-static"
+#: All of them start at once, which on a busy host takes longer than a start usually may.
+PATIENCE = Path("/run/systemd/system/service.d/90-patience.conf")
 
 pytestmark = pytest.mark.skipif(not GENERATOR.exists(), reason="this host's podman has no Quadlet")
 
@@ -115,8 +117,12 @@ def play() -> Iterator[None]:
     SETTINGS.parent.mkdir(parents=True, exist_ok=True)
     pids = "" if hostkit.controllers() >= {"pids"} else "pids_limit = 0\n"
     SETTINGS.write_text(f'[containers]\ninit_path = "{INIT}"\n{pids}')
+    PATIENCE.parent.mkdir(exist_ok=True)
+    PATIENCE.write_text("[Service]\nTimeoutStartSec=10min\n")
     yield
-    run("podman", "rmi", "--all", "--force", check=False, timeout=300)
+    PATIENCE.unlink()
+    systemctl("daemon-reload")
+    run("podman", "rmi", "--all", "--force", check=False, timeout=600)
     SETTINGS.unlink()
     shutil.rmtree(PLAY)
 
@@ -125,21 +131,21 @@ def play() -> Iterator[None]:
 def under_podman(play: None) -> dict[str, Facts]:
     """What podman makes of all definitions, at once."""
     for image in IMAGES:
-        run("podman", "load", "--quiet", "--input", f"/usr/share/ctr-demo-images/{image}.tar", timeout=300)
+        run("podman", "load", "--quiet", "--input", f"/usr/share/ctr-demo-images/{image}.tar", timeout=600)
     QUADLETS.mkdir(parents=True, exist_ok=True)
     names = started()
     units = [f"{name}.service" for name in names]
     copies = copy_to(QUADLETS)
     try:
         systemctl("daemon-reload")
-        systemctl("start", *units, timeout=300)
+        systemctl("start", *units, timeout=600)
         found: dict[str, Facts] = {}
         for name in names:
             inspected = json.loads(run("podman", "inspect", podman_name(name)).stdout)[0]
             labels = {key.lower(): own(inspected["Config"][key]) for key in ("Labels", "Annotations")}
             found[name] = settled(name, inspected["State"]["Pid"]) | labels
     finally:
-        systemctl("stop", *units, check=False, timeout=120)
+        systemctl("stop", *units, check=False, timeout=600)
         systemctl("reset-failed", *units, check=False)
         for path in copies:
             path.unlink()
@@ -168,7 +174,7 @@ def under_ctr(play: None, under_podman: dict[str, Facts], image: Callable[[str],
     copies = copy_to(DEFINITIONS)
     try:
         ctrctl("apply")
-        systemctl("start", *map(service, NAMES), timeout=300)
+        systemctl("start", *map(service, NAMES), timeout=600)
         found: dict[str, Facts] = {}
         for name in NAMES:
             inspected = json.loads(ctrctl("inspect", name).stdout)[0]
@@ -176,7 +182,7 @@ def under_ctr(play: None, under_podman: dict[str, Facts], image: Callable[[str],
             found[name] = settled(name, main_pid(name)) | labels
         found[LIMITED]["rendered"] = rendered(LIMITED)
     finally:
-        ctrctl("rm", "--force", *NAMES, check=False, timeout=120)
+        ctrctl("rm", "--force", *NAMES, check=False, timeout=600)
         systemctl("reset-failed", *map(service, NAMES), check=False)
         for path in copies:
             path.unlink()
@@ -249,17 +255,17 @@ def test_the_same_limits_of_memory_and_tasks(under_ctr: dict[str, Facts], play: 
 @pytest.mark.controllers
 def test_the_same_limits_in_the_kernel(play: None, define: Define, busybox: str) -> None:
     """Memory, swap, tasks and CPU time: the control groups of the same definition have the same limits."""
-    run("podman", "load", "--quiet", "--input", "/usr/share/ctr-demo-images/busybox.tar", timeout=300)
+    run("podman", "load", "--quiet", "--input", "/usr/share/ctr-demo-images/busybox.tar", timeout=600)
     QUADLETS.mkdir(parents=True, exist_ok=True)
     path = Path(shutil.copy(EXAMPLES / f"{LIMITED}.container", QUADLETS))
     unit = f"{LIMITED}.service"
     try:
         systemctl("daemon-reload")
-        systemctl("start", unit, timeout=300)
+        systemctl("start", unit, timeout=600)
         pid = run("podman", "inspect", "--format", "{{.State.Pid}}", LIMITED).stdout
         theirs = insidekit.facts(int(pid))["group"]
     finally:
-        systemctl("stop", unit, check=False, timeout=120)
+        systemctl("stop", unit, check=False, timeout=600)
         systemctl("reset-failed", unit, check=False)
         path.unlink()
         systemctl("daemon-reload")

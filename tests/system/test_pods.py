@@ -86,7 +86,7 @@ def is_gone(pod: str) -> bool:
 
 def gone(pod: str) -> None:
     """Wait until nothing of it is left: its namespaces end when nobody needs them any more."""
-    wait_until(lambda: is_gone(pod), 30, f"units and namespaces of {pod} are gone")
+    wait_until(lambda: is_gone(pod), what=f"units and namespaces of {pod} are gone")
 
 
 @pytest.mark.usefixtures("busybox")
@@ -104,8 +104,13 @@ def test_what_containers_share(pod: Callable[..., str], tidy: Tidy) -> None:
     shared, other = spaces("page"), spaces("side")
     assert {kind for kind in shared if shared[kind] == other[kind]} == {"net", "ipc", "uts"}
     inits = {main_pid("page"), main_pid("side")}
-    found = processes(cgroup_of(r"ctr-my\x2dshop.slice"))
-    assert inits < set(found) and {command_line(pid).split()[0] for pid in found} <= {"sh", "sleep", "httpd"}
+    group = cgroup_of(r"ctr-my\x2dshop.slice")
+
+    def only_programs() -> bool:
+        found = processes(group)
+        return inits < set(found) and {command_line(pid).split()[0] for pid in found} <= {"sh", "sleep", "httpd"}
+
+    wait_until(only_programs, what="the runtime has gone")
     served("127.0.0.1", 18080, "hello")
     assert ctrctl("port", "my-shop").stdout == ctrctl("port", "side").stdout == "8080/tcp -> 0.0.0.0:18080\n"
     for name in ("localhost", "page"):
@@ -117,7 +122,7 @@ def test_what_containers_share(pod: Callable[..., str], tidy: Tidy) -> None:
     shown = json.loads(ctrctl("pod", "inspect", "my-shop").stdout)[0]
     assert shown["state"] == "running" and list(shown["containers"]) == ["page", "side"]
     own = set(shown["networks"][0]["addresses"])
-    wait_until(lambda: resolves("caller", "my-shop") == own, 30, what="its name is served")
+    wait_until(lambda: resolves("caller", "my-shop") == own, what="its name is served")
     assert "my-shop" in ctrctl("network", "ls").stdout and "my-shop" not in ctrctl("ps", "-a").stdout
     assert ctrctl("pod", "stop", "my-shop").stdout == "my-shop\n"
     assert not is_active(service("page"))
@@ -137,18 +142,18 @@ def test_one_ends_and_the_others_stay(pod: Callable[..., str]) -> None:
     everything goes."""
     pod("shop", "", lives="[Service]\nRestart=always\nRestartSec=100ms\n", dies="", off="StartWithPod=no\n")
     systemctl("start", service("lives"))  # one starts the pod, the pod the others
-    wait_until(lambda: is_active(target("shop")), 30, what="the pod is up")
-    wait_until(lambda: is_active(service("dies")), 30, "and the others")
+    wait_until(lambda: is_active(target("shop")), what="the pod is up")
+    wait_until(lambda: is_active(service("dies")), what="and the others")
     assert not is_active(service("off"))
     before, other = spaces("lives"), main_pid("dies")
     killed = main_pid("lives")
     ctrctl("kill", "lives")
-    wait_until(lambda: is_active(service("lives")) and main_pid("lives") != killed, 30, what="it is back")
+    wait_until(lambda: is_active(service("lives")) and main_pid("lives") != killed, what="it is back")
     assert (spaces("lives")["net"], main_pid("dies")) == (before["net"], other)
     systemctl("restart", service("lives"))
     assert (spaces("lives")["ipc"], main_pid("dies")) == (before["ipc"], other)
     ctrctl("kill", "dies")
-    wait_until(lambda: show(service("dies"), "ActiveState")["ActiveState"] == "failed", 30, what="it has ended")
+    wait_until(lambda: show(service("dies"), "ActiveState")["ActiveState"] == "failed", what="it has ended")
     assert is_active(target("shop")) and spaces("lives")["net"] == before["net"]
     assert "degraded" in ctrctl("pod", "ls").stdout
     systemctl("stop", service("lives"))
@@ -170,7 +175,7 @@ def test_a_pod_that_stays(pod: Callable[..., str]) -> None:
     failed = ctrctl("pod", "start", "isle", check=False)
     assert failed.returncode == 125 and "pod isle: start failed: bad: " in failed.stderr
     systemctl("reset-failed", service("bad"))
-    wait_until(lambda: is_active(service("gate")) and is_active(service("job")), 60, "the others are started")
+    wait_until(lambda: is_active(service("gate")) and is_active(service("job")), what="the others are started")
     shown = inside("gate", "ip -o link; ip -o addr show lo")
     assert "eth0" not in shown and "127.0.0.1/8" in shown
     systemctl("stop", service("gate"), service("job"))
@@ -247,7 +252,7 @@ def test_seen_and_handled_as_one(pod: Callable[..., str]) -> None:
     assert ctrctl("pod", "ps", "-q", "--filter", "status=paused").stdout == "shop\n"
     ctrctl("pod", "unpause", "shop")
     said = {"page | hello", "side | there"}
-    wait_until(lambda: said <= {*ctrctl("pod", "logs", "shop").stdout.splitlines()}, 30, "the lines are there")
+    wait_until(lambda: said <= {*ctrctl("pod", "logs", "shop").stdout.splitlines()}, what="the lines are there")
     ctrctl("pod", "pause", "shop")
     ctrctl("pod", "stop", "-t", "20", "shop")  # frozen, they would not take the signal
     assert ctrctl("inspect", "--field", "state.exit_code", "page", "side").stdout.split() == ["0", "0"]

@@ -45,7 +45,7 @@ Type=oneshot
 Restart=no
 WatchdogSec=0
 StandardOutput=truncate:{RESULT}
-TimeoutStartSec=120s
+TimeoutStartSec=300s
 ExecStart=
 """
 NO = "org.freedesktop.DBus.Error.AccessDenied:"
@@ -102,7 +102,7 @@ def outcome(victim: int, job: int) -> Iterator[Outcome]:
         sock.bind("/run/ctr/notify/intruder.sock")
         Path("/run/ctr/notify/intruder.sock").chmod(0o666)
         missing = [path for text in intruder.HIDDEN if not Path(path := text.format(pid=victim)).exists()]
-        done = systemctl("start", UNIT, check=False, timeout=120)
+        done = systemctl("start", UNIT, check=False, timeout=360)
     Path("/run/ctr/notify/intruder.sock").unlink()
     assert done.returncode == 0, run("journalctl", "-o", "cat", "-u", UNIT).stdout
     # It was restarted.
@@ -200,9 +200,12 @@ def may() -> Iterator[Ask]:
     """``may(action)``, ``may(MANAGE_UNITS, "ctr@x.service", "start")``: the supervisor's user."""
     argv = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "sleep", "infinity"]
     with subprocess.Popen(argv) as process:
-        wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", what="setpriv has become sleep")
-        yield lambda action, *about: allowed(action, process.pid, *about)
-        process.kill()
+        try:
+            comm = Path(f"/proc/{process.pid}/comm")
+            wait_until(lambda: comm.read_text() == "sleep\n", what="setpriv has become sleep")
+            yield lambda action, *about: allowed(action, process.pid, *about)
+        finally:
+            process.kill()
 
 
 def test_polkit_gives_it_nothing_else_that_others_do_not_have(may: Ask) -> None:

@@ -8,18 +8,22 @@ import signal
 import stat
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hostkit import (
     STATE,
+    background,
     cgroup_of,
+    command_of,
     ctrctl,
     is_active,
     main_pid,
     names,
     processes,
+    run,
     scope,
     service,
     show,
@@ -82,7 +86,7 @@ def test_streams_are_the_callers_own(busybox: str, runtime: str) -> None:
     data = os.urandom(3_000_000)
     echoed = subprocess.run(
         ("ctrctl", "run", "--rm", "-i", *ALONE, "--runtime", runtime, busybox, "cat"),
-        input=data, capture_output=True, timeout=60, check=True,
+        input=data, capture_output=True, timeout=180, check=True,
     )  # fmt: skip
     assert echoed.stdout == data
 
@@ -95,25 +99,24 @@ def test_without_i_stdin_is_empty(busybox: str) -> None:
 def test_a_reader_that_goes_away_ends_it(busybox: str) -> None:
     """``ctrctl run … yes | head -1`` prints one line and ends."""
     script = f"ctrctl run --rm --network none {busybox} yes 2>/dev/null | head -1"
-    done = subprocess.run(("sh", "-c", script), capture_output=True, timeout=30, check=True)
+    done = subprocess.run(("sh", "-c", script), capture_output=True, timeout=180, check=True)
     assert done.stdout == b"y\n"
 
 
-def foreground(*argv: str) -> subprocess.Popen[str]:
+@contextmanager
+def foreground(*argv: str) -> Iterator[subprocess.Popen[str]]:
     """``ctrctl run`` in the foreground, its container ready."""
-    program = subprocess.Popen(
-        ("ctrctl", "run", *ALONE, *argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert program.stdout is not None
-    assert program.stdout.readline() == "ready\n"
-    return program
+    with background("ctrctl", "run", *ALONE, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        yield program
 
 
 def test_signals_reach_the_container(busybox: str) -> None:
     """SIGTERM to ctrctl is SIGTERM to the container's init, whose exit code is the answer."""
     with foreground("--rm", busybox, "sh", "-c", PATIENT) as program:
         program.send_signal(signal.SIGTERM)
-        assert program.wait(20) == 9
+        assert program.wait(60) == 9
 
 
 def test_three_interrupts_end_the_waiting_not_the_container(busybox: str, tidy: Tidy) -> None:
@@ -124,7 +127,7 @@ def test_three_interrupts_end_the_waiting_not_the_container(busybox: str, tidy: 
             program.send_signal(signal.SIGINT)
             # Three at once would be one to the kernel.
             wait_until(lambda: not pending(program.pid, signal.SIGINT) or program.poll() is not None)
-        assert program.wait(20) == 130
+        assert program.wait(60) == 130
         assert program.stderr is not None
         assert "ctrctl stop deaf" in program.stderr.readline()
     assert show(service("deaf"), "ActiveState")["ActiveState"] == "active"
@@ -328,17 +331,19 @@ def test_exec_runs_in_the_scope(busybox: str, tidy: Tidy, runtime: str) -> None:
     name = f"exec-{runtime}"
     tidy(name)
     ctrctl("run", "-d", *ALONE, "--runtime", runtime, "--name", name, busybox, "sh", "-c", PATIENT)
-    before = set(processes(cgroup_of(scope(name))))
-    program = subprocess.Popen(
-        ("ctrctl", "exec", name, "sh", "-c", "echo started; exec sleep 1000"), stdout=subprocess.PIPE, text=True
-    )
-    assert program.stdout is not None
-    assert program.stdout.readline() == "started\n"
-    mine = set(processes(cgroup_of(scope(name)))) - before
-    assert any(Path(f"/proc/{pid}/comm").read_text() == "sleep\n" for pid in mine)
-    program.send_signal(signal.SIGTERM)
-    assert program.wait(20) == 143
-    program.stdout.close()
+    group = cgroup_of(scope(name))
+    with background("ctrctl", "exec", name, "sh", "-c", "echo; exec sleep 1000", stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "\n"
+        wait_until(lambda: "sleep 1000" in map(command_of, processes(group)), what="it is in the scope")
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(60) == 143
+    # Also while it is only about to run: the runtime, a child of ours, is still at work.
+    with background("ctrctl", "exec", name, "sleep", "1001") as program:
+        wait_until(lambda: run("pgrep", "--parent", str(program.pid), check=False).stdout, what="it has been begun")
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(60) == 143
+    assert "sleep 1001" not in map(command_of, processes(group))
     for command, code in (("exit 5", 5), ("kill -9 $$", 137)):
         assert ctrctl("exec", name, "sh", "-c", command, check=False).returncode == code
     assert ctrctl("exec", name, "nosuch", check=False).returncode == 127
@@ -440,8 +445,8 @@ def test_cp_streams_tar(up: str, tmp_path: Path) -> None:
         directory.type, directory.mode = tarfile.DIRTYPE, 0o755
         archive.addfile(directory)
         archive.addfile(info, io.BytesIO(b"abc"))
-    subprocess.run(("ctrctl", "cp", "-", f"{up}:/tmp"), input=packed.getvalue(), check=True, timeout=30)
-    out = subprocess.run(("ctrctl", "cp", f"{up}:/tmp/in", "-"), capture_output=True, check=True, timeout=30).stdout
+    subprocess.run(("ctrctl", "cp", "-", f"{up}:/tmp"), input=packed.getvalue(), check=True, timeout=180)
+    out = subprocess.run(("ctrctl", "cp", f"{up}:/tmp/in", "-"), capture_output=True, check=True, timeout=180).stdout
     with tarfile.open(fileobj=io.BytesIO(out)) as archive:
         member = archive.getmember("in/file")
         found = archive.extractfile(member)
@@ -455,7 +460,7 @@ def test_cp_refuses_an_archive_that_leads_out(up: str) -> None:
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("../escaped"))
     done = subprocess.run(
-        ("ctrctl", "cp", "-", f"{up}:/tmp"), input=packed.getvalue(), capture_output=True, timeout=30, check=False
+        ("ctrctl", "cp", "-", f"{up}:/tmp"), input=packed.getvalue(), capture_output=True, timeout=180, check=False
     )
     assert done.returncode == 125
     assert b"../escaped" in done.stderr

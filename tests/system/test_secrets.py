@@ -111,11 +111,12 @@ def test_the_hand_over_is_undisturbed(busybox: str, create: Create, runtime: str
 def holding(value: str, name: str, since: float) -> set[str]:
     """Every place of the host that has *value* in it, but for files in the container *name*; made after *since*."""
     found = set()
-    for process in Path("/proc").glob("[0-9]*"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        program = command_of(int(pid))  # first: once it has ended, it has neither
         for file in ("environ", "cmdline"):
             try:
-                if value.encode() in (process / file).read_bytes():
-                    found.add(f"{file} of {command_of(int(process.name))}")
+                if value.encode() in Path("/proc", pid, file).read_bytes():
+                    found.add(f"{file} of {program}")
             except OSError:
                 continue  # it ended
     for entry in journal(since=since):
@@ -142,7 +143,7 @@ def holding(value: str, name: str, since: float) -> set[str]:
         "--fixed-strings",
         "--binary-files=text",
     )
-    done = run(*command, "--regexp", value, *directories, check=False)
+    done = run(*command, "--regexp", value, *directories, check=False, timeout=600)
     return found | set(done.stdout.splitlines())
 
 

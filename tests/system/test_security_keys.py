@@ -118,7 +118,7 @@ def test_a_device_of_a_vendor(busybox: str, toy: Path, runtime: str) -> None:
     assert lines[:2] == ["11", "3"]
     assert lines[2] == Path("/etc/debian_version").read_text().strip()
     assert "4242" in lines[3].split() and lines[-1] == "1"
-    wait_until(lambda: LOG.read_text().split() == ["createRuntime", "poststop"], 30, what="the hooks are executed")
+    wait_until(lambda: LOG.read_text().split() == ["createRuntime", "poststop"], what="the hooks are executed")
 
 
 def test_a_description_in_yaml(define: Define, busybox: str) -> None:

@@ -11,7 +11,20 @@ from typing import Any
 
 import pytest
 from conftest import Define
-from hostkit import cgroup_of, ctrctl, main_pid, processes, run, scope, service, show, systemctl, wait_until
+from hostkit import (
+    background,
+    cgroup_of,
+    command_of,
+    ctrctl,
+    main_pid,
+    processes,
+    run,
+    scope,
+    service,
+    show,
+    systemctl,
+    wait_until,
+)
 from terminal import Terminal
 
 Tidy = Callable[[str], str]
@@ -30,10 +43,21 @@ def _run(name: str, *options: str, command: str = SLEEPER, image: str) -> str:
     return name
 
 
+def _sleeps(name: str) -> None:
+    """Wait until the container does nothing any more: the runtime has gone, and the shell waits for its sleep."""
+
+    def programs() -> list[str]:
+        return sorted(command_of(pid).split(" ")[0] for pid in processes(cgroup_of(scope(name))))
+
+    wait_until(lambda: programs() == ["sh", "sleep"], what=f"{name} sleeps")
+
+
 def test_usage_is_the_kernels(tidy: Tidy, busybox: str) -> None:
     """One container works, one does not; both have a network, and anybody may know."""
     busy = _run(tidy("busy"), "--network", "ctr", command=BUSY, image=busybox)
     idle = _run(tidy("idle"), "--network", "host", image=busybox)
+    assert main_pid(busy)
+    _sleeps(idle)
     before = cgroup_of(scope(busy)).joinpath("cpu.stat").read_text().split()[1]
     found = _stats()
     assert int(found[busy]["cpu"]["usage"]) >= int(before)
@@ -71,11 +95,11 @@ def test_stats_ends_by_ctrl_c_and_draws_in_place(tidy: Tidy, busybox: str) -> No
 def test_piped_stats_are_blocks_and_end_with_their_reader(tidy: Tidy, busybox: str) -> None:
     """No escape sequence in a pipe; who stops reading is not waited for."""
     _run(tidy("idle"), "--network", "none", image=busybox)
-    with subprocess.Popen(("ctrctl", "stats", "--interval", "0.2"), stdout=subprocess.PIPE, text=True) as child:
+    with background("ctrctl", "stats", "--interval", "0.2", stdout=subprocess.PIPE) as child:
         assert child.stdout
         lines = [child.stdout.readline() for _ in range(6)]
         child.stdout.close()
-        assert child.wait(20) in (0, 141)
+        assert child.wait(60) in (0, 141)
     assert [line.split(" ")[0].strip() for line in lines] == ["NAME", "idle", "", "NAME", "idle", ""]
     assert "\x1b" not in "".join(lines)
 
@@ -84,8 +108,7 @@ def test_top_shows_every_process_harmlessly(tidy: Tidy, busybox: str) -> None:
     """PIDs of the host, those of groups below among them; a command line cannot drive the reader's terminal."""
     command = "exec sh -c 'sleep 1000 & wait' \"$(printf '\\033[2J')\""
     name = _run(tidy("odd"), "--network", "none", command=command, image=busybox)
-    main_pid(name)
-    wait_until(lambda: len(processes(cgroup_of(scope(name)))) == 2)
+    _sleeps(name)
     shown = ctrctl("top", name, "pid,user", "args").stdout
     header, *rows = shown.splitlines()
     assert header.split() == ["PID", "USER", "COMMAND"]
@@ -105,11 +128,11 @@ def test_wait_for_a_state_that_comes(tidy: Tidy, busybox: str) -> None:
         ("stopped", ("stop", "job")),
         ("removed", ("rm", "job")),
     ):
-        waiting = ("ctrctl", "wait", "--condition", condition, "--timeout", "60", "job")
+        waiting = ("ctrctl", "wait", "--condition", condition, "--timeout", "180", "job")
         assert ctrctl("wait", "--condition", condition, "--timeout", "0", "job", check=False).returncode == 124
-        with subprocess.Popen(waiting, stdout=subprocess.PIPE, text=True) as child:
+        with background(*waiting, stdout=subprocess.PIPE) as child:
             ctrctl(*act)
-            assert child.communicate(timeout=60)[0] == "job\n"
+            assert child.communicate(timeout=180)[0] == "job\n"
             assert child.returncode == 0
         if condition != "removed":
             assert ctrctl("wait", "--condition", condition, "job").stdout == "job\n"
@@ -138,12 +161,12 @@ def test_wait_until_healthy_and_unhealthy(define: Define, busybox: str) -> None:
         HealthRetries=1
         """,
     )
-    with subprocess.Popen(("ctrctl", "wait", "--condition", "healthy", "sick"), stdout=subprocess.PIPE) as child:
+    with background("ctrctl", "wait", "--condition", "healthy", "sick", stdout=subprocess.PIPE) as child:
         ctrctl("start", "sick")
-        assert child.communicate(timeout=60)[0] == b"sick\n"
-    with subprocess.Popen(("ctrctl", "wait", "--condition", "unhealthy", "sick"), stdout=subprocess.PIPE) as child:
+        assert child.communicate(timeout=180)[0] == "sick\n"
+    with background("ctrctl", "wait", "--condition", "unhealthy", "sick", stdout=subprocess.PIPE) as child:
         ctrctl("exec", "sick", "rm", "/tmp/well")
-        assert child.communicate(timeout=60)[0] == b"sick\n"
+        assert child.communicate(timeout=180)[0] == "sick\n"
 
 
 def test_restarts_are_shown_when_asked_for(tidy: Tidy, busybox: str) -> None:
@@ -167,7 +190,7 @@ def test_limits_and_controllers(tidy: Tidy, busybox: str) -> None:
     command = "dd if=/dev/zero of=/tmp/block bs=1M count=8 conv=fsync 2>/dev/null; " + SLEEPER
     name = _run(tidy("limited"), *options, command=command, image=busybox)
     group = cgroup_of(scope(name))
-    wait_until(lambda: len(processes(group)) == 2 and "sleep" in ctrctl("top", name).stdout)
+    _sleeps(name)
     found = _stats(name)[name]
     memory, pids, cpu, io = (found[key] for key in ("memory", "pids", "cpu", "io"))
     assert memory["limit"] == 64 << 20

@@ -72,4 +72,4 @@ sys.exit(guarded({words!r}, Console(sys.stdin, sys.stdout, sys.stderr, dict(), L
     ) as child:
         assert child.stdout
         child.stdout.close()
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0

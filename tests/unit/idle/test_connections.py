@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from pathlib import Path
@@ -23,7 +24,8 @@ Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000003 00000000 00000000 0001 03 105 /run/two words
 0000000000000000: 00000003 00000000 00000000 0001 02 0 /run/slow.sock
 """
-
+#: For this process alone: such names belong to the whole machine.
+ABSTRACT = f"\0ctr-unit-test-{os.getpid()}"
 
 ESTABLISHED, FIN_WAIT1, CLOSE_WAIT, LAST_ACK = 1, 4, 8, 9
 UDP = """\
@@ -42,6 +44,21 @@ def answer(*rows: tuple[int, str, int, int], state: int = ESTABLISHED, done: boo
         body += struct.pack("=IIIII", 0, 0, 0, 0, inode)
         text += struct.pack("=IHHII", 16 + len(body), 20, 2, 1, 0) + body
     return text + (struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0) if done else b"")
+
+
+def has_ipv6() -> bool:
+    """Whether the loopback interface has its address, which a setting may have taken from it."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(sock: socket.socket) -> None:
+    """Until what was sent to it has arrived: a busy kernel delivers when it comes to it."""
+    assert select.select([sock], [], [], 20)[0]
 
 
 def test_a_connection_is_told_by_its_own_end() -> None:
@@ -88,13 +105,14 @@ def test_the_kernel_is_asked_for_the_port() -> None:
 def test_the_kernel_understands_and_is_understood(tmp_path: Path) -> None:
     """A real connection of this process is found while it is open, whichever address its listener has."""
     listening = [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET, "127.0.0.1", "0.0.0.0")]
-    if Path("/proc/net/if_inet6").exists():
+    if has_ipv6():
         listening.append((socket.AF_INET6, "::1", "::"))
     for family, bound, listener in listening:
         with socket.create_server((bound, 0), family=family) as server:
             port = server.getsockname()[1]
             asked = [Listener(family, socket.SOCK_STREAM, listener, port)]
             with socket.create_connection((bound, port)):
+                wait_for(server)
                 assert connections.is_connected(str(tmp_path), asked), "it waits to be accepted"
                 accepted, _ = server.accept()
                 assert connections.is_connected(str(tmp_path), asked)
@@ -128,13 +146,14 @@ def test_a_datagram_that_waits_is_seen_in_its_sockets_queue() -> None:
 @pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 def test_a_datagram_counts_until_it_is_read(tmp_path: Path, family: int, address: str) -> None:
     """A real one."""
-    if family == socket.AF_INET6 and not Path("/proc/net/if_inet6").exists():
+    if family == socket.AF_INET6 and not has_ipv6():
         pytest.skip("this host has no IPv6")
     with socket.socket(family, socket.SOCK_DGRAM) as server, socket.socket(family, socket.SOCK_DGRAM) as client:
         server.bind((address, 0))
         asked = [Listener(family, socket.SOCK_DGRAM, address, server.getsockname()[1])]
         assert not connections.is_connected(str(tmp_path), asked)
         client.sendto(b"?", server.getsockname())
+        wait_for(server)
         assert connections.is_connected(str(tmp_path), asked)
         server.recv(9)
         assert not connections.is_connected(str(tmp_path), asked)
@@ -163,7 +182,7 @@ def test_a_unix_connection_counts_when_the_container_holds_it(tmp_path: Path) ->
     [
         (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
         (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
-        (socket.AF_UNIX, socket.SOCK_SEQPACKET, "\0ctr-unit-test"),
+        (socket.AF_UNIX, socket.SOCK_SEQPACKET, ABSTRACT),
     ],
 )
 def test_sockets_are_named(family: int, kind: int, address: tuple[str, int] | str) -> None:
@@ -173,7 +192,7 @@ def test_sockets_are_named(family: int, kind: int, address: tuple[str, int] | st
         found = connections.named(sock)
         name = sock.getsockname()
     if family == socket.AF_UNIX:
-        assert found == Listener(family, kind, "\0ctr-unit-test")
+        assert found == Listener(family, kind, ABSTRACT)
     else:
         assert found == Listener(family, kind, name[0], name[1])
 

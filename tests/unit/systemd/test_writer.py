@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import string
 from collections.abc import Iterator
@@ -144,6 +145,7 @@ def test_what_went_with_the_socket_is_doubtful(tmp_path: Path) -> None:
     writer = Writer(str(path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as first:
         first.bind(str(path))
+        os.utime(path, (1, 1))  # it was made long before the other: a clock of files may stand still for 10 ms
         writer.write({"N": "1"}, "read")
         assert received(first) == [1]
         writer.write({"N": "2"}, "not read")

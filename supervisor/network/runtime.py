@@ -1,8 +1,9 @@
 """Bring a container's namespaces and network up, take them down, and put firewall rules back. Decides nothing.
 
 Whatever step of `up` it dies in, `down` finds what was done: ``document`` is written before anything is made of it,
-``netavark`` (the request) before netavark is asked, ``connected`` once it has done its work. `down` copes with
-everything missing, also with itself having been killed. Names and interfaces are changed under one lock.
+``netavark`` (the request) before netavark is asked, ``connected`` once it has done its work. Whoever waits is told in
+``progress``. `down` copes with everything missing, also with itself having been killed. Names and interfaces are
+changed under one lock.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from supervisor.spec.container import (
     UnitSections,
 )
 from supervisor.spec.image import Layer
+from supervisor.spec.network import NetworkMode
 from supervisor.systemd.scope import typed
 from tests.unit.render.sample import FACTS, IMAGE, container
 
@@ -296,3 +297,22 @@ def test_a_reload_ends_before_systemd_ends_it(entries: tuple[Entry, ...], within
     made = container(reload_command=("a",), unit=UnitSections(service=entries))
     (line,) = [line for line in lines(made) if line.startswith("ExecReload=")]
     assert line.partition("ctr-reload web")[2] == (f" --within {within}" if within else "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "owner"),
+    [
+        ({"network": NetworkMode.NETWORKS}, "web"),
+        ({"network": NetworkMode.CONTAINER, "network_container": "db"}, "db"),
+        ({"network": NetworkMode.POD, "pod": "shop"}, "shop"),
+        ({"network": NetworkMode.NONE}, ""),
+        ({"network": NetworkMode.HOST}, ""),
+    ],
+)
+def test_whose_network_the_launcher_waits_for(changes: dict[str, Any], owner: str) -> None:
+    """That of whoever the namespaces are made for; before the runtime begins only if that is to change it."""
+    read = parsed(**changes)
+    assert (read.network, read.network_first) == (owner, False)
+    assert not parsed(**changes, sysctls=(("kernel.shm_rmid_forced", "1"),)).network_first
+    if owner:
+        assert parsed(**changes, sysctls=(("net.ipv4.conf.eth0.forwarding", "1"),)).network_first
